@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a block's number to its decoded bytes: pread, hash, decode. The archive is never
+ * mapped: a file that shrinks on a shared disk must be an error, not a SIGBUS.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "archive/archive.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+struct hyc_coding hyc_object_coding(const struct hyc_index *index, uint32_t object)
+{
+	const struct hyc_disk_object *o = &index->objects[object];
+
+	return (struct hyc_coding){
+		.codec = hyc_get32(o->codec),
+		.dtype = hyc_get32(o->dtype),
+		.rows = hyc_get64(o->rows),
+		.cols = hyc_get64(o->cols),
+		.params = index->params + hyc_get32(o->params_off),
+		.params_len = hyc_get32(o->params_len),
+	};
+}
+
+/* The first extent that shows bytes of the block, and the file it belongs to. */
+static const struct hyc_disk_extent *extent_of_block(const struct hyc_index *x, uint32_t object, uint32_t block,
+						     uint32_t *file)
+{
+	const struct hyc_disk_object *o = &x->objects[object];
+	uint64_t first = (uint64_t)block * hyc_get32(o->block_bytes), end = first + hyc_object_block_bytes(o, block);
+
+	for (uint32_t i = 0; i < x->n_files; i++) {
+		uint32_t n = hyc_get32(x->files[i].n_extents), first_extent = hyc_get32(x->files[i].first_extent);
+
+		for (uint32_t k = 0; k < n; k++) {
+			const struct hyc_disk_extent *e = &x->extents[first_extent + k];
+			uint64_t stop = hyc_get64(k + 1 < n ? e[1].file_off : x->files[i].size);
+			uint64_t len = stop - hyc_get64(e->file_off);
+
+			if (hyc_get32(e->kind) == HYC_EXTENT_PADDING || hyc_get32(e->target) != object)
+				continue;
+			if (hyc_get64(e->start) < end && hyc_get64(e->start) + len > first) {
+				*file = i;
+				return e;
+			}
+		}
+	}
+	return NULL;
+}
+
+void hyc_source_describe(const struct hyc *archive, uint32_t object, uint32_t block, char *msg, size_t room)
+{
+	const struct hyc_index *x = &archive->index;
+	const char *tensor = NULL, *path = "";
+	uint32_t file = 0;
+
+	if (extent_of_block(x, object, block, &file))
+		path = x->names + hyc_get32(x->files[file].path_off);
+	for (uint32_t i = 0; i < x->n_tensors && !tensor; i++)
+		if (hyc_get32(x->tensors[i].object) == object)
+			tensor = x->names + hyc_get32(x->tensors[i].name_off);
+	if (tensor)
+		snprintf(msg, room, "file %.300s, tensor %.300s, block %" PRIu32, path, tensor, block);
+	else
+		snprintf(msg, room, "file %.300s, block %" PRIu32, path, block);
+}
+
+/* Log the first failure of a block; later ones only count. */
+static int report(struct hyc *a, uint32_t object, uint32_t block, int result, const char *what)
+{
+	uint32_t b = hyc_get32(a->index.objects[object].first_block) + block;
+	char where[700];
+
+	atomic_fetch_add(&a->errors, 1);
+	if (result == -ENOMEM || !atomic_exchange(&a->reported[b], 1)) {
+		hyc_source_describe(a, object, block, where, sizeof where);
+		hyc_log(HYC_LOG_ERROR, "%s: %s: %s", a->path, where, what);
+	}
+	return result;
+}
+
+/* Read the stored bytes of a block and check their hash. */
+static int load_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)
+{
+	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(a->index.objects[object].first_block) + block];
+	size_t len = hyc_get32(b->stored), have = 0;
+
+	while (have < len) {
+		ssize_t got = pread(a->index.fd, stored + have, len - have, (off_t)(hyc_get64(b->off) + have));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return report(a, object, block, -errno, "the archive cannot be read");
+		if (got == 0)
+			return report(a, object, block, -EIO, "the archive ends too early; was it truncated?");
+		have += (size_t)got;
+	}
+	atomic_fetch_add(&a->bytes_stored_read, len);
+	if (XXH3_64bits(stored, len) != hyc_get64(b->hash))
+		return report(a, object, block, -EBADMSG, "the stored bytes are damaged (wrong hash)");
+	return 0;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int hyc_source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *dst)
+{
+	const struct hyc_disk_object *o = &a->index.objects[object];
+	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(o->first_block) + block];
+	size_t stored_len = hyc_get32(b->stored), len = hyc_object_block_bytes(o, block);
+	struct hyc_coding coding = hyc_object_coding(&a->index, object);
+	struct hyc_decode_count *count = &a->decode[coding.codec];
+	cleanup_free uint8_t *memory = NULL;
+	uint8_t *stored = dst;
+	uint64_t start;
+	int result;
+
+	/* A block stored as it is needs no second buffer. */
+	if (stored_len != len) {
+		stored = memory = malloc(stored_len);
+		if (!memory)
+			return report(a, object, block, -ENOMEM, "no memory to read it");
+	}
+	start = now_ns();
+	result = load_stored(a, object, block, stored);
+	if (result)
+		return result;
+	coding.pos = (uint64_t)block * hyc_get32(o->block_bytes);
+	coding.key = a->serial << 32 | object;
+	/* For a block stored as it is, reading is all there is. */
+	if (stored_len != len) {
+		start = now_ns();
+		result = hyc_block_decode(&coding, stored, stored_len, dst, len);
+		if (result)
+			return report(a, object, block, result, result == -ENOMEM ? "no memory to decode it" :
+				      "the block is malformed");
+	}
+	atomic_fetch_add(&count->blocks, 1);
+	atomic_fetch_add(&count->decoded_bytes, len);
+	atomic_fetch_add(&count->nanoseconds, now_ns() - start);
+	return 0;
+}
+
+int hyc_source_check(struct hyc *a, uint32_t object, uint32_t block)
+{
+	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(a->index.objects[object].first_block) + block];
+	cleanup_free uint8_t *stored = malloc(hyc_get32(b->stored));
+
+	if (!stored)
+		return report(a, object, block, -ENOMEM, "no memory to read it");
+	return load_stored(a, object, block, stored);
+}
+
+int hyc_source_fill(void *arg, struct hyc_cache_key key, uint8_t *dst, size_t len)
+{
+	(void)len;
+	return hyc_source_block(arg, key.object, key.block, dst);
+}
