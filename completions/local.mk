@@ -1,0 +1,2 @@
+bashcompletiondir = $(datarootdir)/bash-completion/completions
+dist_bashcompletion_DATA = completions/hyc completions/hycfs
