@@ -1,0 +1,1 @@
+EXTRA_DIST += python/hyc/__init__.py python/hyc/evaluate.py python/hyc/hycref.py python/hyc/measure.py python/hyc/plot.py
