@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the seeds of the fuzz targets from the archives of tests/bad: python3 make_corpus.py CORPUS-DIR"""
+import os
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bad"))
+import builder
+import make_bad
+
+# For the archive target: some cases for each part of the format. (The replay of all of them as they are is tests/archive-bad.sh.)
+SEEDS = """good good_unreferenced_object good_zstd_without_content_size index_bomb one_more_n_files path_dotdot parent_missing expands_too_much extent_empty
+    padding_long tensor_shape_strides block_overlap float_table_symbol_65535 float_stream_exception_position float_cut_to_100 zstd_frame_window
+    zstd_bomb""".split()
+
+
+def put(directory, name, data):
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, name), "wb") as f:
+        f.write(data)
+
+
+def main():
+    out = sys.argv[1]
+    for name, _, _, change in make_bad.CASES:
+        if name not in SEEDS:
+            continue
+        a = make_bad.make_good()
+        change(a)
+        image = a.image()
+        index_off, = struct.unpack_from("<Q", image, 40)
+        put(out + "/archive", name, b"\1" + image[:index_off] + a.raw(a.index()))
+        put(out + "/archive", name + ".raw", b"\0" + image) if name == "good" else None
+    for name, dtype, modes, u in (("bf16", builder.BF16, (builder.RANS, builder.RAW), 10), ("bf16-one-unit", builder.BF16, (builder.RANS, builder.RANS), 11),
+                                  ("f32", builder.F32, (builder.RANS, builder.RAW, builder.RAW, builder.CONSTANT), 10)):
+        w = builder.weights(dtype, 1500, 3)
+        put(out + "/float", name, bytes([dtype]) + struct.pack("<I", len(w) - 1)[:3] + builder.float_block(dtype, w, modes, u))
+        put(out + "/float", name + "-elements",
+            bytes([dtype | 0x80, 0, 0, 0]) + struct.pack(f"<{len(w)}{'H' if dtype == builder.BF16 else 'I'}", *w))
+    text = b"".join(b"a text, line %d\n" % i for i in range(100))
+    for name, n, frame in (("text", len(text), builder.zstd(text)), ("rle", 5000, builder.zstd_rle(5000)), ("bomb", 1000, builder.zstd_rle(1 << 24)),
+                           ("window", 5000, builder.zstd_rle(5000, 15 << 3))):
+        put(out + "/zstd", name, struct.pack("<I", n - 1)[:3] + b"\0" + frame)
+    put(out + "/zstd", "text-round-trip", b"\0\0\0\x83" + text)
+
+
+if __name__ == "__main__":
+    main()
