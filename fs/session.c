@@ -5,7 +5,7 @@
  * and keeps the idle time. It never waits for a worker.
  *
  * How it ends. If the mount goes away (umount by anyone, our own included), the kernel ends the connection when the
- * last file is closed: workers see ENODEV and the loop returns. After a signal that may take longer than anybody
+ * last file is closed: workers see ENODEV, or ECONNABORTED where one was just taking a request, and the loop returns. After a signal that may take longer than anybody
  * wants to wait, so the watcher gives running reads their time and then makes the loop return: it sets the
  * session's exit flag and interrupts the wait in fuse_session_loop_mt() with SIGUSR1, again and again, because
  * a signal just before the wait would be lost. The loop lets each worker finish the request it has.
@@ -193,5 +193,7 @@ int hyc_session_run(struct fuse_session *session, struct hycfs *fs, const struct
 	atomic_store(&w.ended, 1);
 	pthread_kill(watcher, SIGTERM);
 	pthread_join(watcher, NULL);
-	return r < 0 ? hyc_fail_errno(err, r, "%s: cannot serve the mount", mountpoint) : 0;
+	if (r >= 0 || r == -ECONNABORTED)
+		return 0;
+	return hyc_fail_errno(err, r, "%s: cannot serve the mount", mountpoint);
 }
