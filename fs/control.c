@@ -87,6 +87,7 @@ struct hyc_snapshot *hyc_control_snapshot(struct hycfs *fs, enum hyc_control fil
 
 	if (!snapshot)
 		return NULL;
+	atomic_init(&snapshot->refs, 1);
 	out = open_memstream(&snapshot->text, &snapshot->len);
 	if (!out) {
 		free(snapshot);
@@ -98,15 +99,21 @@ struct hyc_snapshot *hyc_control_snapshot(struct hycfs *fs, enum hyc_control fil
 		put_stats(fs, out);
 	failed = ferror(out);
 	if (fclose(out) || failed) {
-		hyc_snapshot_free(snapshot);
+		hyc_snapshot_put(snapshot);
 		return NULL;
 	}
 	return snapshot;
 }
 
-void hyc_snapshot_free(struct hyc_snapshot *snapshot)
+struct hyc_snapshot *hyc_snapshot_get(struct hyc_snapshot *snapshot)
 {
-	if (!snapshot)
+	atomic_fetch_add(&snapshot->refs, 1);
+	return snapshot;
+}
+
+void hyc_snapshot_put(struct hyc_snapshot *snapshot)
+{
+	if (!snapshot || atomic_fetch_sub(&snapshot->refs, 1) > 1)
 		return;
 	free(snapshot->text);
 	free(snapshot);

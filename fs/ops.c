@@ -220,7 +220,7 @@ static void open_control(struct hycfs *fs, fuse_req_t req, enum hyc_control cont
 	fi->fh = (uintptr_t)snapshot;
 	fi->direct_io = 1; /* its size is not known to the kernel */
 	if (!reply_open(fs, req, fi))
-		hyc_snapshot_free(snapshot);
+		hyc_snapshot_put(snapshot);
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -245,7 +245,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct hycfs *fs = touch(req);
 
 	if (is_control(fs, ino))
-		hyc_snapshot_free((struct hyc_snapshot *)(uintptr_t)fi->fh);
+		hyc_snapshot_put((struct hyc_snapshot *)(uintptr_t)fi->fh);
 	atomic_fetch_sub(&fs->n_open, 1);
 	fuse_reply_err(req, 0);
 }
@@ -384,13 +384,15 @@ static void read_file(struct hycfs *fs, fuse_req_t req, uint32_t index, size_t s
 	hyc_unpin(fs->archive, &pin);
 }
 
-static void read_snapshot(fuse_req_t req, const struct hyc_snapshot *snapshot, size_t size, uint64_t off)
+static void read_snapshot(fuse_req_t req, struct hyc_snapshot *snapshot, size_t size, uint64_t off)
 {
+	hyc_snapshot_get(snapshot);
 	if (off > snapshot->len)
 		off = snapshot->len;
 	if (size > snapshot->len - off)
 		size = snapshot->len - off;
 	fuse_reply_buf(req, snapshot->text + off, size);
+	hyc_snapshot_put(snapshot);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
@@ -399,7 +401,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 	int64_t start = hyc_now_ns();
 
 	if (is_control(fs, ino)) {
-		read_snapshot(req, (const struct hyc_snapshot *)(uintptr_t)fi->fh, size, (uint64_t)off);
+		read_snapshot(req, (struct hyc_snapshot *)(uintptr_t)fi->fh, size, (uint64_t)off);
 		return;
 	}
 	atomic_fetch_add_explicit(&fs->reads_running, 1, memory_order_relaxed);
