@@ -13,7 +13,7 @@ open(sys.argv[1] + "/a.txt", "w").write(" ".join(rng.choices(words, k=150000)))
 EOF
 echo 1234 >"$work/src/z.txt"
 
-# expect_refused FRAGMENT COMMAND: runs COMMAND when hyc has begun to write, and then wants it to fail.
+# expect_refused REGEX COMMAND: runs COMMAND when hyc has begun to write, and then wants it to fail.
 expect_refused() {
 	local pid status=0
 	"$HYC" pack -j 1 -o "$work/dir/a.hyc" "$work/src" >"$work/log" 2>&1 &
@@ -29,7 +29,7 @@ expect_refused() {
 	kill -CONT $pid
 	wait $pid || status=$?
 	[ $status = 1 ] || fail "$2: exit status $status: $(cat "$work/log")"
-	grep -q -F "$1" "$work/log" || fail "$2: $(cat "$work/log")"
+	grep -q -E "$1" "$work/log" || fail "$2: $(cat "$work/log")"
 	[ -z "$(ls -A "$work/dir")" ] || fail "$2: left $(ls -A "$work/dir")"
 }
 
@@ -39,4 +39,5 @@ expect_refused 'z.txt: was changed while it was packed' 'cp -p "$work/src/z.txt"
 expect_refused 'z.txt: cannot be read: No such file' 'mv "$work/src/z.txt" "$work/z"'
 mv "$work/z" "$work/src/z.txt"
 expect_refused 'a.txt: was changed while it was packed' 'printf x | dd of="$work/src/a.txt" conv=notrunc status=none'
-expect_refused 'a.txt: became shorter while it was packed' 'truncate -s 600000 "$work/src/a.txt"'
+# Whether it had opened the file by then is a matter of luck.
+expect_refused 'a.txt: (became shorter|was changed) while it was packed' 'truncate -s 600000 "$work/src/a.txt"'
