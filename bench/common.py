@@ -369,8 +369,8 @@ def bars(path, panels, title):
         axes.grid(True, axis="x", color="0.88", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    made.suptitle(title, fontsize=12)
-    made.tight_layout()
+    made.suptitle(title, fontsize=12, y=1 - 0.1 / made.get_figheight(), va="top")
+    made.tight_layout(rect=(0, 0, 1, 1 - 0.35 / made.get_figheight()))
     made.savefig(path, metadata={"Software": None})
 
 
@@ -407,10 +407,17 @@ def workspace(args, name):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def on_signal(number, _):
+    """Once only, so that a second Ctrl-C does not cut the tidying up short."""
+    for each in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main(name, args, run, markdown):
     """Runs a benchmark and turns what goes wrong into one sentence."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    for each in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, on_signal)
     try:
         if args.markdown:
             with open(args.markdown, encoding="utf-8") as file:
@@ -429,7 +436,5 @@ def main(name, args, run, markdown):
         message = f"Python has no {error.name}; install torch, tests/requirements.txt and bench/requirements.txt, or run it with .venv/bin/python"
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    except KeyboardInterrupt:
-        return 130
     print(f"{name}: {message}", file=sys.stderr)
     return 1

@@ -48,12 +48,24 @@ static void shuffle(const uint8_t *restrict from, uint8_t *restrict to, size_t b
 	}
 }
 
-/* (Compiled so that it is vectorised; see local.mk.) */
+typedef uint8_t vector __attribute__((vector_size(16)));
+
+/* A peer is to be as fast as it can be, and this is what its libraries do, too: sixteen weights in two interleavings. */
 static void unshuffle(const uint8_t *restrict from, uint8_t *restrict to, size_t bytes)
 {
 	const uint8_t *low = from, *high = from + bytes / 2;
+	size_t i = 0;
 
-	for (size_t i = 0; i < bytes / 2; i++) {
+	for (; i + 16 <= bytes / 2; i += 16) {
+		vector l, h, mixed[2];
+
+		memcpy(&l, low + i, sizeof l);
+		memcpy(&h, high + i, sizeof h);
+		mixed[0] = __builtin_shufflevector(l, h, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+		mixed[1] = __builtin_shufflevector(l, h, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+		memcpy(to + 2 * i, mixed, sizeof mixed);
+	}
+	for (; i < bytes / 2; i++) {
 		to[2 * i] = low[i];
 		to[2 * i + 1] = high[i];
 	}

@@ -12,9 +12,7 @@ bench_reader_LDADD = $(XXHASH_LIBS)
 bench_bare_fuse_SOURCES = bench/bare-fuse.c
 bench_bare_fuse_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 bench_bare_fuse_LDADD = $(FUSE_LIBS)
-# A peer is compiled as well as it can be: its loop over bytes is to be vectorised.
 bench_decode_peers_SOURCES = bench/decode-peers.c
-bench_decode_peers_CFLAGS = $(AM_CFLAGS) -ftree-vectorize -fvect-cost-model=dynamic
 bench_decode_peers_LDADD = $(ZSTD_LIBS)
 
 bench-programs: hyc$(EXEEXT) hycfs$(EXEEXT) $(BENCH_TOOLS)
