@@ -369,7 +369,7 @@ def bars(path, panels, title):
         axes.grid(True, axis="x", color="0.88", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    made.suptitle(title, fontsize=12, y=1 - 0.1 / made.get_figheight(), va="top")
+    made.suptitle(title, fontsize=12, y=1 - 0.1 / made.get_figheight(), va="top").set_in_layout(False)
     made.tight_layout(rect=(0, 0, 1, 1 - 0.35 / made.get_figheight()))
     made.savefig(path, metadata={"Software": None})
 
@@ -387,8 +387,10 @@ def write(out, name, results, markdown, panels, title):
 
 
 def begin(args):
-    """What every results file starts with."""
-    return {"command": f"bench/{os.path.basename(sys.argv[0])} {shlex.join(sys.argv[1:])}".strip(),
+    """What every results file starts with. (Where somebody keeps files is nobody's business.)"""
+    places = {args.out, args.work, args.build, "--out", "--work", "--build"}
+    options = [word for word in sys.argv[1:] if word not in places and word.partition("=")[0] not in places]
+    return {"command": shlex.join([f"bench/{os.path.basename(sys.argv[0])}", *options]),
             "date": datetime.date.today().isoformat(), "machine": machine(), "quick": args.quick, "rounds": args.rounds, "notes": []}
 
 
