@@ -54,7 +54,7 @@ if [ -z "${HYC_SKIP_SLOW:-}${HYC_SANITIZED:-}" ]; then
 	mkdir "$work/big"
 	"$PYTHON" "$srcdir/tests/make_torch.py" sparse "$work/big"
 	[ "$(stat -c %s "$work/big/big.bin")" -gt $((1 << 32)) ] || fail "the big file is not big"
-	"$HYC" pack -j 2 -o "$work/big.hyc" "$work/big" 2>"$work/notes"
+	(ulimit -v 500000 && "$HYC" pack -j 2 -o "$work/big.hyc" "$work/big") 2>"$work/notes"
 	[ ! -s "$work/notes" ] || fail "big.bin: $(cat "$work/notes")"
 	"$HYC" ls --tensors "$work/big.hyc" | grep -q '^big .*1073742824' || fail "the big tensor is not listed"
 	"$HYC" verify --deep "$work/big.hyc"
