@@ -56,6 +56,7 @@ def matrix(out):
         return os.path.join(out, name)
     torch.save(dtypes(), path("dtypes.bin"))
     torch.save(views(), path("views.pt"))
+    torch.save({"t": values(700, 400).t(), "steps": values(20, 40000)[:, ::3], "u8": values(900, 1200).mul(1000).to(torch.uint8).t()}, path("strides.pt"))
     torch.manual_seed(1)
     torch.save(Net().state_dict(), path("module.pth"))
     for protocol in (1, 3, 4, 5):

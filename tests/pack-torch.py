@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare what torch loads from two places: python3 pack-torch.py same SOURCE SHOWN | lossy SOURCE SHOWN | listed SOURCE LISTING"""
+"""Compare what torch loads from two places: python3 pack-torch.py same SOURCE SHOWN | lossy SOURCE SHOWN |
+listed SOURCE LISTING | stored SOURCE ARCHIVE"""
 import glob
 import json
+import math
 import os
 import sys
 import zipfile
@@ -87,5 +89,23 @@ def listed(source, listing):
                 assert got[file][name] == (want, list(tensor.shape)), (file, name, got[file][name], want)
 
 
+def stored(source, archive):
+    """What a record names is the tensor, one element behind the other: so other containers can be made of it."""
+    import hycref
+    a, n = hycref.Archive(archive), 0
+    paths = {os.path.basename(p): p for p in checkpoints(source)}
+    for file, path in sorted(paths.items()):
+        table = None
+        for t in a.tensors:
+            if os.fsdecode(a.files[t.file].path) != file or not math.prod(a.dims[t.first_dim:t.first_dim + t.ndim]):
+                continue
+            table = table or torch.load(path, weights_only=False)
+            want = bytes(table[t.name.decode()].detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+            assert t.flags == 0 and a.read_object(t.object)[t.start:t.start + len(want)] == want, (file, t)
+            n += 1
+    assert n > 100
+    print(n, "tensors are what their records say")
+
+
 if __name__ == "__main__":
-    {"same": same, "lossy": lossy, "listed": listed}[sys.argv[1]](*sys.argv[2:])
+    {"same": same, "lossy": lossy, "listed": listed, "stored": stored}[sys.argv[1]](*sys.argv[2:])

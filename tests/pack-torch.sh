@@ -25,6 +25,7 @@ for file in "$work"/out/*.bin "$work"/out/*.p*; do
 done
 "$HYC" ls --tensors --json "$work/lossless.hyc" >"$work/lossless.json"
 "$PYTHON" "$srcdir/tests/pack-torch.py" listed "$src" "$work/lossless.json"
+PYTHONPATH=$srcdir/python/hyc${PYTHONPATH:+:$PYTHONPATH} "$PYTHON" -B "$srcdir/tests/pack-torch.py" stored "$src" "$work/lossless.hyc"
 
 # Storages are worth more than bytes also where their tensors have no names.
 packed() {
