@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the view tests ask real torch, safetensors and transformers.
+
+view_check.py tensors SOURCE SHOWN...  every way to load the files SHOWN gives exactly the tensors of the directory or file SOURCE
+view_check.py model SOURCE SHOWN       transformers gives the same logits for both directories
+view_check.py zip FILE                 a torch file's records lie where torch itself would have put them
+view_check.py big DIR NAME             one tensor of a file of several GiB, by mmap
+"""
+import json
+import os
+import struct
+import sys
+import tempfile
+import zipfile
+import zlib
+
+os.environ["TORCH_SERIALIZATION_DEBUG"] = "1"  # torch compares the offsets it computes with those it reads
+import torch  # noqa: E402
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+from torch.utils.serialization import config  # noqa: E402
+
+
+def weights(path):
+    """Every file below path that torch or safetensors reads, in order."""
+    if os.path.isfile(path):
+        return [path]
+    return sorted(os.path.join(path, n) for n in os.listdir(path) if n.endswith((".safetensors", ".bin", ".pt", ".pth")))
+
+
+def load_any(path):
+    return load_file(path) if path.endswith(".safetensors") else torch.load(path)
+
+
+def same(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and \
+        a.contiguous().view(-1).view(torch.uint8).equal(b.contiguous().view(-1).view(torch.uint8)) if a.numel() else \
+        a.dtype == b.dtype and a.shape == b.shape
+
+
+def compare(want, got, how):
+    assert set(want) == set(got), (how, set(want) ^ set(got))
+    for name in want:
+        assert same(want[name], got[name]), (how, name, want[name].dtype, want[name].shape, got[name].dtype, got[name].shape)
+
+
+def torch_modes(path):
+    for only in (True, False):
+        yield "default", torch.load(path, weights_only=only)
+        yield "mmap", torch.load(path, weights_only=only, mmap=True)
+        config.load.calculate_storage_offsets = True
+        yield "calculated", torch.load(path, weights_only=only, mmap=True)
+        config.load.calculate_storage_offsets = False
+
+
+def safetensors_modes(path):
+    yield "load_file", load_file(path)
+    for backend in ("mmap", "pread"):
+        try:
+            f = safe_open(path, framework="pt", backend=backend)
+        except TypeError:  # safetensors before 0.8
+            continue
+        with f:
+            assert f.metadata() == {"format": "pt"} or f.metadata() is None, f.metadata()
+            yield "safe_open " + backend, {k: f.get_tensor(k) for k in f.keys()}
+
+
+def check_header(path, tensors):
+    """The header is the library's own, but for the spaces behind it."""
+    with open(path, "rb") as f:
+        length, = struct.unpack("<Q", f.read(8))
+        header = f.read(length)
+    with tempfile.NamedTemporaryFile() as t:
+        save_file({k: v.clone() for k, v in tensors.items()}, t.name, metadata={"format": "pt"})
+        data = open(t.name, "rb").read()
+    want = data[8:8 + struct.unpack("<Q", data[:8])[0]]
+    assert header.rstrip(b" ") == want.rstrip(b" "), (header[:400], want[:400])
+    assert (8 + length) % 8 == 0
+    assert open(path, "rb").read()[8 + length:] == data[8 + len(want):]
+
+
+def tensors(source, *shown):
+    want = {}
+    for path in weights(source):
+        want.update(load_any(path))
+    got = [{} for _ in range(8)]
+    for directory in shown:
+        for path in weights(directory):
+            modes = torch_modes(path) if not path.endswith(".safetensors") else safetensors_modes(path)
+            for i, (how, part) in enumerate(modes):
+                got[i].update(part)
+            if path.endswith(".safetensors"):
+                if path.startswith(source):
+                    continue
+                check_header(path, got[0] if len(weights(directory)) == 1 else load_file(path))
+            else:
+                meta = torch.load(path, map_location="meta")
+                assert all(meta[k].is_meta and meta[k].shape == part[k].shape for k in part)
+                assert zipfile.ZipFile(path).testzip() is None, path
+                assert type(part).__name__ == "OrderedDict"
+    for i, part in enumerate(got):
+        if part:
+            compare(want, part, i)
+    print(len(want), "tensors")
+
+
+def model(source, shown):
+    from transformers import AutoModelForCausalLM
+    ids = torch.arange(12).reshape(1, 12)
+    logits = []
+    for path in (source, shown):
+        kwargs = {} if any(n.endswith(".safetensors") for n in os.listdir(path)) else {"use_safetensors": False}
+        m = AutoModelForCausalLM.from_pretrained(path, **kwargs).eval()
+        with torch.no_grad():
+            logits.append(m(ids).logits)
+    assert logits[0].equal(logits[1])
+
+
+def check_zip(path):
+    """Local headers, descriptors and the directory say the same, and data is where the alignment wants it."""
+    z = zipfile.ZipFile(path)
+    align = int(z.read(z.namelist()[0].split("/")[0] + "/.storage_alignment"))
+    end = 0
+    with open(path, "rb") as f:
+        for i in z.infolist():
+            assert i.header_offset == end, (i.filename, i.header_offset, end)
+            f.seek(end)
+            head = f.read(30)
+            name_len, extra_len = struct.unpack("<HH", head[26:30])
+            assert f.read(name_len).decode() == i.filename
+            wide = i.file_size >= 0xffffffff or end >= 0xffffffff
+            extra = f.read(extra_len)
+            if wide:
+                sizes = (i.file_size, 0) if i.file_size >= 0xffffffff else ()
+                sizes += (end,) if end >= 0xffffffff else ()
+                zip64 = struct.pack("<HH%dQ" % len(sizes), 1, 8 * len(sizes), *sizes)
+                assert extra.startswith(zip64), (i.filename, extra[:28])
+                extra = extra[len(zip64):]
+            assert extra[:2] == b"FB" and set(extra[4:]) <= {0x5a} and len(extra) < 4 + align
+            data = end + 30 + name_len + extra_len
+            assert data % align == 0
+            f.seek(data + i.file_size)
+            end = data + i.file_size
+            if i.file_size:
+                assert f.read(8) == b"PK\x07\x08" + struct.pack("<I", i.CRC)
+                assert f.read(16 if wide else 8) == struct.pack("<QQ" if wide else "<II", i.file_size, i.file_size)
+                end += 24 if wide else 16
+    names = [n.split("/", 1)[1] for n in z.namelist()]
+    assert names[:4] == ["data.pkl", ".format_version", ".storage_alignment", "byteorder"]
+    assert names[-2:] == ["version", ".data/serialization_id"]
+    assert names[4:-2] == ["data/%d" % k for k in range(len(names) - 6)]
+
+
+def weight_map(directory, name):
+    """The index names every tensor of every file, once."""
+    index = json.load(open(os.path.join(directory, name)))
+    want, total = {}, 0
+    for path in weights(directory):
+        if path.endswith(".bin") == name.endswith(".bin.index.json"):
+            part = load_any(path)
+            want.update({k: os.path.basename(path) for k in part})
+            total += sum(v.numel() * v.element_size() for v in part.values())
+    assert index["weight_map"] == want, (index["weight_map"], want)
+    assert index["metadata"]["total_size"] == total
+    text = open(os.path.join(directory, name)).read()
+    assert text == json.dumps(index, indent=2, sort_keys=True) + "\n"
+
+
+def big(path, name, value, *index):
+    config.load.calculate_storage_offsets = True
+    t = torch.load(path, mmap=True)[name]
+    for i in index:
+        assert t.view(torch.uint8)[int(i)] == int(value), (i, t.view(torch.uint8)[int(i)])
+
+
+if __name__ == "__main__":
+    verbs = {"tensors": tensors, "model": model, "zip": check_zip, "weight-map": weight_map, "big": big}
+    verbs[sys.argv[1]](*sys.argv[2:])
