@@ -123,6 +123,16 @@ static void put_escape(struct hyc_text *t, uint32_t unit)
 	hyc_text_puts(t, text);
 }
 
+/* Bytes from string on that JSON shows as they are, in either form. */
+static size_t plain_ascii(const char *string)
+{
+	size_t n = 0;
+
+	while (string[n] >= 0x20 && string[n] < 0x7f && string[n] != '"' && string[n] != '\\')
+		n++;
+	return n;
+}
+
 void hyc_text_json(struct hyc_text *t, const char *string, bool ascii)
 {
 	static const char special[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
@@ -133,6 +143,11 @@ void hyc_text_json(struct hyc_text *t, const char *string, bool ascii)
 	for (; left; string += len, left -= len) {
 		const char *found;
 
+		len = plain_ascii(string);
+		if (len) {
+			hyc_text_put(t, string, len);
+			continue;
+		}
 		len = decode_utf8((const unsigned char *)string, left, &point);
 		if (!len) /* the callers have seen to it that there is none */
 			len = 1;
@@ -141,7 +156,7 @@ void hyc_text_json(struct hyc_text *t, const char *string, bool ascii)
 			hyc_text_put(t, (char[]){ '\\', letter[found - special] }, 2);
 		} else if (point < 0x20) {
 			put_escape(t, point);
-		} else if (point < 0x7f || !ascii) {
+		} else if (!ascii) {
 			hyc_text_put(t, string, len);
 		} else if (point < 0x10000) {
 			put_escape(t, point);

@@ -132,11 +132,12 @@ static int find_weights(struct make *m)
 		return no_memory(m);
 	for (uint32_t i = 0; i < x->n_files; i++) {
 		uint32_t kind = hyc_get32(x->files[i].kind);
-		struct weights w = { .file = i, .readable = kind == HYC_KIND_SAFETENSORS || is_torch(kind) };
+		struct weights w = { .file = i };
 
 		if ((hyc_get32(x->files[i].mode) & HYC_MODE_TYPE) == HYC_MODE_DIR)
 			continue;
 		hyc_weights_name_cut(file_path(m, i), &w.name);
+		w.readable = (kind == HYC_KIND_SAFETENSORS || is_torch(kind)) && m->first_tensor[i] < m->first_tensor[i + 1];
 		if (w.readable)
 			w.name.torch = is_torch(kind);
 		if (w.readable || (w.name.shard_len && w.name.end_len))

@@ -127,7 +127,8 @@ _Static_assert(sizeof(struct hyc_disk_block) == 24, "block");
 #define HYC_TENSOR_STRIDED 1u
 
 enum hyc_file_kind {
-	HYC_KIND_PLAIN = 0, HYC_KIND_SAFETENSORS = 1, HYC_KIND_TORCH_ZIP = 2, HYC_KIND_TORCH_LEGACY = 3, HYC_KIND_GGUF = 4
+	HYC_KIND_PLAIN = 0, HYC_KIND_SAFETENSORS = 1, HYC_KIND_TORCH_ZIP = 2, HYC_KIND_TORCH_LEGACY = 3, HYC_KIND_GGUF = 4,
+	HYC_KIND_NPZ = 5
 };
 enum hyc_extent_kind { HYC_EXTENT_LITERAL = 0, HYC_EXTENT_TENSOR = 1, HYC_EXTENT_PADDING = 2 };
 

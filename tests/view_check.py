@@ -5,7 +5,10 @@
 view_check.py tensors SOURCE SHOWN...  every way to load the files SHOWN gives exactly the tensors of the directory or file SOURCE
 view_check.py model SOURCE SHOWN       transformers gives the same logits for both directories
 view_check.py zip FILE                 a torch file's records lie where torch itself would have put them
-view_check.py big DIR NAME             one tensor of a file of several GiB, by mmap
+view_check.py weight-map DIR NAME      the index NAME is that of the files beside it
+view_check.py built FIRST FILE...      the files hold what view_archives.py put in, whose shards count from FIRST
+view_check.py big FILE NAME VALUE I... bytes I of one tensor of a file of several GiB, by mmap
+view_check.py dtypes DIR               write a model of all dtypes that torch and safetensors both know, in two shards
 """
 import json
 import os
@@ -157,7 +160,7 @@ def weight_map(directory, name):
     index = json.load(open(os.path.join(directory, name)))
     want, total = {}, 0
     for path in weights(directory):
-        if path.endswith(".bin") == name.endswith(".bin.index.json"):
+        if path.endswith(".bin") == (".bin.index." in name):
             part = load_any(path)
             want.update({k: os.path.basename(path) for k in part})
             total += sum(v.numel() * v.element_size() for v in part.values())
@@ -165,6 +168,46 @@ def weight_map(directory, name):
     assert index["metadata"]["total_size"] == total
     text = open(os.path.join(directory, name)).read()
     assert text == json.dumps(index, indent=2, sort_keys=True) + "\n"
+
+
+def built(first, *files):
+    """See tensors() of view_archives.py. What is a part of something shares its storage, what is equal does not."""
+    for n, path in enumerate(files):
+        shift = int(first) + n
+        f32 = torch.arange(600, dtype=torch.float32) / 8 + shift
+        i8 = torch.arange(shift, 50 + shift, dtype=torch.int8)
+        want = {"a.whole": f32.view(20, 30), "b.part": f32[100:150].view(10, 5), "c.part": f32[110:126].view(4, 4), "d.row": f32[599],
+                "e.empty": torch.zeros(0, 7), "f.i8": i8, "g.tied": i8.view(5, 10), "h.as_u8": i8.view(torch.uint8),
+                "i.\u00e9\U0001f600\"\\\n\x7f": i8[3:10]}
+        prefix = "layer.%d." % shift if shift else ""
+        want = {prefix + k: v for k, v in want.items()}
+        for how, got in safetensors_modes(path) if path.endswith(".safetensors") else torch_modes(path):
+            compare(want, got, how)
+        if path.endswith(".safetensors"):
+            check_header(path, want)
+        else:
+            check_zip(path)
+            where = {k[len(prefix):]: v.untyped_storage().data_ptr() for k, v in torch.load(path).items()}
+            assert where["a.whole"] == where["b.part"] == where["c.part"] == where["d.row"] and where["f.i8"] != where["h.as_u8"]
+            assert zipfile.ZipFile(path).testzip() is None
+
+
+def dtypes(out):
+    names = ("bool", "uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "bfloat16", "float32", "float64",
+             "complex64", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2")
+    torch.manual_seed(1)
+    index = {}
+    for shard in (1, 2):
+        file, part = "model-%05d-of-00002.safetensors" % shard, {}
+        for name in names:
+            data = torch.randint(0, 2 if name == "bool" else 256, (16 * shard, 48), dtype=torch.uint8).view(getattr(torch, name))
+            part[f"{shard}.{name}"] = data
+            part[f"{shard}.{name}.empty"] = data[:0].clone()
+        part[f"{shard}.scalar"] = torch.tensor(2.5)
+        save_file(part, os.path.join(out, file), metadata={"format": "pt"})
+        index.update({k: file for k in part})
+    with open(os.path.join(out, "model.safetensors.index.json"), "w") as f:
+        json.dump({"metadata": {"total_size": 0}, "weight_map": index}, f)
 
 
 def big(path, name, value, *index):
@@ -175,5 +218,5 @@ def big(path, name, value, *index):
 
 
 if __name__ == "__main__":
-    verbs = {"tensors": tensors, "model": model, "zip": check_zip, "weight-map": weight_map, "big": big}
+    verbs = {"tensors": tensors, "model": model, "zip": check_zip, "weight-map": weight_map, "built": built, "big": big, "dtypes": dtypes}
     verbs[sys.argv[1]](*sys.argv[2:])
