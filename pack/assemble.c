@@ -34,6 +34,7 @@ struct hyc_assembly {
 	uLong crc;
 	struct hyc_loss loss;
 	uint64_t stored;    /* bytes of its blocks */
+	bool patched;
 	struct hyc_packed_sums sums;
 };
 
@@ -76,9 +77,14 @@ uint64_t hyc_object_record_bytes(const struct hyc_piece_coding *how, uint64_t by
 	       hyc_div_up(bytes, how->block_bytes) * sizeof(struct hyc_disk_block);
 }
 
+static uint64_t record_bytes(const char *name, uint32_t ndim)
+{
+	return sizeof(struct hyc_disk_tensor) + strlen(name) + 1 + ndim * sizeof(le64);
+}
+
 uint64_t hyc_tensor_record_bytes(const struct hyc_piece *piece)
 {
-	return sizeof(struct hyc_disk_tensor) + strlen(piece->name) + 1 + piece->ndim * sizeof(le64);
+	return record_bytes(piece->name, piece->ndim);
 }
 
 static void digest(const XXH3_state_t *state, uint8_t out[16])
@@ -116,6 +122,7 @@ static int begin_object(struct hyc_assembly *a, const struct hyc_packed *b, stru
 	a->crc = crc32(0, NULL, 0);
 	a->loss = (struct hyc_loss) { 0 };
 	a->stored = 0;
+	a->patched = false;
 	XXH3_128bits_reset(a->object_digest);
 	return 0;
 }
@@ -134,9 +141,11 @@ static int take_block(struct hyc_assembly *a, const struct hyc_packed *b, struct
 	if (index < 0)
 		return (int)index;
 	XXH3_128bits_update(a->object_digest, b->shown, b->len);
-	XXH3_128bits_update(a->file_digest, b->shown, b->len);
+	if (!b->piece->strides)
+		XXH3_128bits_update(a->file_digest, b->shown, b->len);
 	a->crc = crc32_combine(a->crc, b->crc32, b->len);
 	a->stored += b->stored_len;
+	a->patched |= b->patched;
 	if (b->lossy) {
 		a->loss.power += b->loss.power;
 		a->loss.squared_error += b->loss.squared_error;
@@ -199,11 +208,13 @@ static int finish_object(struct hyc_assembly *a, const struct hyc_packed *b, uin
 		.bytes = b->piece->len, .literal = b->piece->dtype == HYC_BYTES, .lossy = b->lossy, .object = a->object,
 		.entry = b->entry, .off = b->piece->off,
 	};
+	/* Only bytes that lie in a source can be compared. */
+	bool lone = a->patched || b->piece->strides;
 	const struct hyc_stored *other;
 	size_t cursor = 0;
 
 	digest(a->object_digest, mine.hash);
-	while ((other = hyc_dedup_next(&a->dedup, &mine, &cursor)))
+	while (!lone && (other = hyc_dedup_next(&a->dedup, &mine, &cursor)))
 		if (is_stored_as(a, other, &mine)) {
 			hyc_writer_drop_object(a->writer);
 			*object = other->object;
@@ -211,47 +222,65 @@ static int finish_object(struct hyc_assembly *a, const struct hyc_packed *b, uin
 		}
 	record_object(a, b, mine.hash);
 	*object = a->object;
-	if (hyc_dedup_add(&a->dedup, &mine))
+	if (!lone && hyc_dedup_add(&a->dedup, &mine))
 		return hyc_fail(err, -ENOMEM, "not enough memory for the list of objects");
 	return 0;
 }
 
-static int add_tensor(struct hyc_assembly *a, const struct hyc_piece *piece, uint32_t object, bool lossy,
-		      struct hyc_error *err)
+static int add_tensor(struct hyc_assembly *a, const struct hyc_new_tensor *tensor, bool lossy, struct hyc_error *err)
 {
-	struct hyc_new_tensor tensor = {
-		.name = piece->name,
-		.object = object,
-		.dtype = piece->dtype,
-		.ndim = piece->ndim,
-		.shape = piece->shape,
-	};
-	int64_t index = hyc_writer_add_tensor(a->writer, &tensor, err);
+	int64_t index = hyc_writer_add_tensor(a->writer, tensor, err);
 
 	if (index < 0)
 		return (int)index;
 	a->sums.n_tensors++;
 	if (lossy) {
 		a->sums.n_lossy++;
-		a->sums.lossy_bytes += hyc_tensor_record_bytes(piece);
+		a->sums.lossy_bytes += record_bytes(tensor->name, tensor->ndim);
 	}
 	return 0;
 }
 
+static int add_piece_tensor(struct hyc_assembly *a, const struct hyc_piece *piece, struct hyc_error *err)
+{
+	struct hyc_new_tensor tensor = {
+		.name = piece->name, .object = piece->len ? piece->object : HYC_NO_OBJECT, .dtype = piece->dtype,
+		.ndim = piece->ndim, .shape = piece->shape,
+	};
+
+	return add_tensor(a, &tensor, piece->lossy, err);
+}
+
+static int add_view(struct hyc_assembly *a, const struct hyc_plan *plan, const struct hyc_view *view, struct hyc_error *err)
+{
+	const struct hyc_piece *piece = view->piece == HYC_NO_PIECE ? NULL : &plan->pieces[view->piece];
+	struct hyc_new_tensor tensor = {
+		.name = view->name, .object = piece ? piece->object : HYC_NO_OBJECT, .start = view->start,
+		.dtype = view->dtype, .ndim = view->ndim, .shape = view->shape,
+	};
+
+	return add_tensor(a, &tensor, piece && piece->lossy, err);
+}
+
 static int finish_piece(struct hyc_assembly *a, const struct hyc_packed *b, struct hyc_error *err)
 {
-	bool literal = b->piece->dtype == HYC_BYTES;
-	uint32_t object;
+	struct hyc_plan *plan = &a->scan->entries[b->entry].plan;
+	struct hyc_piece *piece = &plan->pieces[b->piece - plan->pieces];
+	bool literal = piece->dtype == HYC_BYTES;
+	int failed = finish_object(a, b, &piece->object, err);
 	int64_t index;
-	int failed = finish_object(a, b, &object, err);
 
 	if (failed)
 		return failed;
-	index = hyc_writer_add_extent(a->writer, b->piece->off, literal ? HYC_EXTENT_LITERAL : HYC_EXTENT_TENSOR,
-				      object, 0, err);
-	if (index < 0)
-		return (int)index;
-	return literal ? 0 : add_tensor(a, b->piece, object, b->lossy, err);
+	piece->crc32 = (uint32_t)a->crc;
+	piece->lossy = b->lossy;
+	if (!piece->strides) {
+		index = hyc_writer_add_extent(a->writer, piece->off, literal ? HYC_EXTENT_LITERAL : HYC_EXTENT_TENSOR,
+					      piece->object, 0, err);
+		if (index < 0)
+			return (int)index;
+	}
+	return piece->name ? add_piece_tensor(a, piece, err) : 0;
 }
 
 static int finish_entry(struct hyc_assembly *a, struct hyc_entry *e, struct hyc_error *err)
@@ -263,7 +292,9 @@ static int finish_entry(struct hyc_assembly *a, struct hyc_entry *e, struct hyc_
 		failed = hyc_entry_close(e, err);
 	for (size_t i = 0; i < e->plan.n_pieces && !failed; i++)
 		if (e->plan.pieces[i].len == 0)
-			failed = add_tensor(a, &e->plan.pieces[i], HYC_NO_OBJECT, false, err);
+			failed = add_piece_tensor(a, &e->plan.pieces[i], err);
+	for (size_t i = 0; i < e->plan.n_views && !failed; i++)
+		failed = add_view(a, &e->plan, &e->plan.views[i], err);
 	if (failed)
 		return failed;
 	if ((e->mode & HYC_MODE_TYPE) == HYC_MODE_REG) {

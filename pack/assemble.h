@@ -16,7 +16,7 @@ struct hyc_packed {
 	uint64_t off;                  /* in the piece */
 	bool first_of_entry, last_of_piece, last_of_entry;
 	struct hyc_piece_coding how;
-	bool lossy;
+	bool lossy, patched;           /* patched: shown has checksums that the source has not */
 	const uint8_t *shown, *stored; /* what readers will see, and what to write for it */
 	uint32_t len, stored_len;
 	uint64_t stored_hash;          /* XXH3-64 of stored */

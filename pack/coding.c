@@ -13,7 +13,6 @@
 #include "codec/hyper_encode.h"
 #include "codec/tcq_encode.h"
 #include "format/dtype.h"
-#include "pack/scan.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,7 +57,7 @@ static int measure(const struct hyc_piece *piece, int fd, struct hyc_piece_codin
 	for (uint64_t k = 0; k < N_SAMPLES && k * how->block_bytes < piece->len; k++) {
 		uint64_t off = k * how->block_bytes, rest = piece->len - off;
 		size_t len = rest < sample ? (size_t)rest : sample;
-		int failed = hyc_read_exactly(fd, src, len, piece->off + off);
+		int failed = hyc_piece_read(fd, piece, off, src, len);
 		ssize_t n;
 
 		if (failed)

@@ -7,6 +7,7 @@
 
 #include "pack/lossy.h"
 
+#include "base/cleanup.h"
 #include "codec/hyper_encode.h"
 #include "format/dtype.h"
 #include "pack/note.h"
@@ -61,11 +62,22 @@ static bool is_float(uint32_t dtype)
 	return dtype == HYC_F32 || dtype == HYC_F16 || dtype == HYC_BF16;
 }
 
-static bool is_wanted(const struct hyc_piece *piece, struct globs *keep, struct globs *lossy)
-{
-	bool kept = match(keep, piece->name), named = match(lossy, piece->name);
+/* What the patterns say of a tensor, which may have several names. */
+struct verdict {
+	bool kept, named;
+};
 
-	if (kept || !piece->len || !is_float(piece->dtype))
+static void judge(const char *name, struct globs *keep, struct globs *lossy, struct verdict *verdict)
+{
+	verdict->kept |= match(keep, name);
+	verdict->named |= match(lossy, name);
+}
+
+static bool is_wanted(const struct hyc_piece *piece, const struct verdict *verdict)
+{
+	bool named = verdict->named;
+
+	if (!piece->name || verdict->kept || !piece->len || !is_float(piece->dtype) || piece->checked_ahead)
 		return false;
 	return named || (piece->ndim >= 2 && piece->len / hyc_dtype_bytes(piece->dtype) >= MIN_ELEMENTS);
 }
@@ -85,17 +97,34 @@ static int add_tensor(struct hyc_lossy *lossy, size_t entry, struct hyc_piece *p
 	return 0;
 }
 
+static int collect_plan(struct hyc_lossy *lossy, size_t entry, struct hyc_plan *plan, struct globs *keep, struct globs *globs)
+{
+	cleanup_free struct verdict *verdicts = calloc(plan->n_pieces + 1, sizeof *verdicts);
+	struct verdict ignored = { 0 };
+
+	if (!verdicts)
+		return -ENOMEM;
+	for (size_t k = 0; k < plan->n_pieces; k++)
+		if (plan->pieces[k].name)
+			judge(plan->pieces[k].name, keep, globs, &verdicts[k]);
+	for (size_t k = 0; k < plan->n_views; k++) {
+		const struct hyc_view *view = &plan->views[k];
+
+		judge(view->name, keep, globs, view->piece == HYC_NO_PIECE ? &ignored : &verdicts[view->piece]);
+	}
+	for (size_t k = 0; k < plan->n_pieces; k++)
+		if (is_wanted(&plan->pieces[k], &verdicts[k]) && add_tensor(lossy, entry, &plan->pieces[k]))
+			return -ENOMEM;
+	return 0;
+}
+
 static int collect(struct hyc_lossy *lossy, struct hyc_scan *scan, struct globs *keep, struct globs *globs)
 {
-	for (size_t i = 0; i < scan->n_entries; i++) {
-		struct hyc_plan *plan = &scan->entries[i].plan;
+	int failed = 0;
 
-		for (size_t k = 0; k < plan->n_pieces; k++)
-			if (plan->pieces[k].name && is_wanted(&plan->pieces[k], keep, globs) &&
-			    add_tensor(lossy, i, &plan->pieces[k]))
-				return -ENOMEM;
-	}
-	return 0;
+	for (size_t i = 0; i < scan->n_entries && !failed; i++)
+		failed = collect_plan(lossy, i, &scan->entries[i].plan, keep, globs);
+	return failed;
 }
 
 static int choose(struct hyc_lossy *lossy, struct hyc_scan *scan, const struct hyc_pack_options *options,

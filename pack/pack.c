@@ -29,16 +29,32 @@ static int plan_entry(const struct hyc_scan *scan, struct hyc_entry *e, const st
 	if (failed)
 		return failed;
 	failed = hyc_split_file(e->fd, e->shown, e->bytes, &e->plan, err);
+	if (!failed && e->plan.note)
+		hyc_pack_note(options, "%s: %s", e->shown, e->plan.note);
 	if (!failed && hyc_weight_map_named(e->path))
 		failed = hyc_weight_map_check(scan, e, options, err);
 	return failed ? failed : hyc_entry_close(e, err);
+}
+
+/* What is read to be packed: the files, and copies of what lies apart in them. */
+static uint64_t bytes_to_pack(const struct hyc_scan *scan)
+{
+	uint64_t bytes = scan->bytes;
+
+	for (size_t i = 0; i < scan->n_entries; i++) {
+		const struct hyc_plan *plan = &scan->entries[i].plan;
+
+		for (size_t k = 0; k < plan->n_pieces; k++)
+			bytes += plan->pieces[k].strides ? plan->pieces[k].len : 0;
+	}
+	return bytes;
 }
 
 /* The plans of all files are there. */
 static int pack_plans(struct hyc_scan *scan, struct hyc_lossy *lossy, const struct hyc_pack_options *options,
 		      struct hyc_pack_result *result, struct hyc_error *err)
 {
-	struct hyc_tell tell = { .options = options, .total = scan->bytes };
+	struct hyc_tell tell = { .options = options, .total = bytes_to_pack(scan) };
 	struct hyc_packed_sums sums = { 0 };
 	struct hyc_writer *writer;
 	int failed = hyc_writer_open(options->output, &writer, err);

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/ordered.h"
+#include "format/dtype.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,7 +169,7 @@ static int read_block(struct slot *s, struct hyc_error *err)
 
 	if (make_room(s, b->len, b->lossy))
 		return hyc_fail(err, -ENOMEM, "not enough memory for a block");
-	failed = hyc_read_exactly(s->entry->fd, s->src, b->len, b->piece->off + b->off);
+	failed = hyc_piece_read(s->entry->fd, b->piece, b->off, s->src, b->len);
 	if (failed == -ESTALE)
 		return hyc_fail(err, -EINVAL,
 				"%s: became shorter while it was packed; pack again when nothing writes to it",
@@ -178,15 +179,12 @@ static int read_block(struct slot *s, struct hyc_error *err)
 	return 0;
 }
 
-static int work_block(struct slot *s, struct hyc_error *err)
+/* Make of what was read what is to be stored and what will be shown. */
+static int encode_block(struct slot *s, struct hyc_error *err)
 {
 	struct hyc_packed *b = &s->block;
-	int failed = read_block(s, err);
-	ssize_t n;
+	ssize_t n = hyc_piece_encode(&b->how, s->src, b->len, s->dst, s->shown, &b->loss);
 
-	if (failed)
-		return failed;
-	n = hyc_piece_encode(&b->how, s->src, b->len, s->dst, s->shown, &b->loss);
 	if (n == -EDOM)
 		return hyc_fail(err, -EINVAL,
 				"%s: was changed while it was packed; pack again when nothing writes to it",
@@ -198,13 +196,32 @@ static int work_block(struct slot *s, struct hyc_error *err)
 	b->stored_len = (uint32_t)n;
 	b->stored = b->stored_len < b->len ? s->dst : b->shown;
 	if (b->stored_len < b->len) {
-		failed = check_encoded(s, err);
+		int failed = check_encoded(s, err);
+
 		if (failed)
 			return failed;
 	}
 	b->stored_hash = XXH3_64bits(b->stored, b->stored_len);
 	b->crc32 = (uint32_t)crc32(0, b->shown, b->len);
 	return 0;
+}
+
+static int work_block(struct slot *s, struct hyc_error *err)
+{
+	int failed = read_block(s, err);
+
+	return failed ? failed : encode_block(s, err);
+}
+
+/* Checksums of what was coded with loss are known by now: blocks come in order, and those that hold them come later. */
+static int patch_block(struct slot *s, struct hyc_error *err)
+{
+	struct hyc_packed *b = &s->block;
+
+	if (!b->piece || b->piece->dtype != HYC_BYTES)
+		return 0;
+	b->patched = hyc_plan_patch(&s->entry->plan, b->piece->off + b->off, s->src, b->len);
+	return b->patched ? encode_block(s, err) : 0;
 }
 
 static int work(void *arg, void *slot)
@@ -225,7 +242,9 @@ static int consume(void *arg, void *slot)
 
 	if (s->error.code)
 		return hyc_fail(p->err, s->error.code, "%s", s->error.msg);
-	failed = hyc_assembly_take(p->assembly, &s->block, p->err);
+	failed = patch_block(s, p->err);
+	if (!failed)
+		failed = hyc_assembly_take(p->assembly, &s->block, p->err);
 	if (failed)
 		return failed;
 	hyc_tell(p->tell, s->block.len);
