@@ -93,7 +93,7 @@ dist_check_SCRIPTS += \
 	tests/fs-archive-truncated-while-mounted.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
 	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh \
 	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-user.sh \
-	tests/view-bin.sh tests/view-limits.sh tests/view-safetensors.sh \
+	tests/view-bin.sh tests/view-limits.sh tests/view-safetensors.sh tests/view-torch.sh \
 	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh
 
 TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)

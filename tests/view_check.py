@@ -8,6 +8,7 @@ view_check.py zip FILE                 a torch file's records lie where torch it
 view_check.py weight-map DIR NAME      the index NAME is that of the files beside it
 view_check.py built FIRST FILE...      the files hold what view_archives.py put in, whose shards count from FIRST
 view_check.py big FILE NAME VALUE I... bytes I of one tensor of a file of several GiB, by mmap
+view_check.py torch DIR SOURCE         write the model SOURCE as torch writes it, whole and in shards, and tensors that are views, new and legacy
 view_check.py dtypes DIR               write a model of all dtypes that torch and safetensors both know, in two shards
 """
 import json
@@ -75,7 +76,7 @@ def check_header(path, tensors):
         length, = struct.unpack("<Q", f.read(8))
         header = f.read(length)
     with tempfile.NamedTemporaryFile() as t:
-        save_file({k: v.clone() for k, v in tensors.items()}, t.name, metadata={"format": "pt"})
+        save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}, t.name, metadata={"format": "pt"})
         data = open(t.name, "rb").read()
     want = data[8:8 + struct.unpack("<Q", data[:8])[0]]
     assert header.rstrip(b" ") == want.rstrip(b" "), (header[:400], want[:400])
@@ -210,6 +211,26 @@ def dtypes(out):
         json.dump({"metadata": {"total_size": 0}, "weight_map": index}, f)
 
 
+def write_torch(out, source):
+    weights = load_file(os.path.join(source, "model.safetensors"))
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    shards = {1: {}, 2: {}}
+    for i, name in enumerate(sorted(weights)):
+        shards[1 + i % 2][name] = weights[name]
+    x = torch.arange(100.0).view(10, 10)
+    odd = {"t": x.t(), "row": x[3], "column": x[:, 2], "scalar": x[1, 1], "empty": torch.zeros(0, 5), "whole": x, "tied": x,
+           "expanded": torch.ones(1).expand(4, 4), "parameter": torch.nn.Parameter(torch.ones(3)), "half": x.half(), "int": x.int()}
+    for name in ("whole", "sharded", "odd", "legacy"):
+        os.mkdir(os.path.join(out, name))
+    torch.save(weights, os.path.join(out, "whole", "pytorch_model.bin"))
+    for i, part in shards.items():
+        torch.save(part, os.path.join(out, "sharded", "pytorch_model-%05d-of-00002.bin" % i))
+    with open(os.path.join(out, "sharded", "pytorch_model.bin.index.json"), "w") as f:
+        json.dump({"metadata": {}, "weight_map": {k: "pytorch_model-%05d-of-00002.bin" % i for i, p in shards.items() for k in p}}, f)
+    torch.save(odd, os.path.join(out, "odd", "odd.pt"))
+    torch.save(odd, os.path.join(out, "legacy", "legacy.pth"), _use_new_zipfile_serialization=False)
+
+
 def big(path, name, value, *index):
     config.load.calculate_storage_offsets = True
     t = torch.load(path, mmap=True)[name]
@@ -218,5 +239,5 @@ def big(path, name, value, *index):
 
 
 if __name__ == "__main__":
-    verbs = {"tensors": tensors, "model": model, "zip": check_zip, "weight-map": weight_map, "built": built, "big": big, "dtypes": dtypes}
+    verbs = {"tensors": tensors, "model": model, "zip": check_zip, "weight-map": weight_map, "built": built, "big": big, "torch": write_torch, "dtypes": dtypes}
     verbs[sys.argv[1]](*sys.argv[2:])
