@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Packed from safetensors, mounted with view=bin: torch takes the files in every way it has, and so do transformers and unzip.
 . "${srcdir:-.}/tests/lib.sh"
+[ -z "${HYC_SKIP_SLOW:-}" ] || skip "slow, and done by make check"
 requires_fuse
 requires unzip getfattr
 "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("torch", "safetensors", "transformers"))))' 2>/dev/null ||

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Packed from torch's files, mounted with view=safetensors: safetensors and transformers take them, and the tensors are the same.
 . "${srcdir:-.}/tests/lib.sh"
+[ -z "${HYC_SKIP_SLOW:-}" ] || skip "slow, and done by make check"
 requires_fuse
 "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("torch", "safetensors", "transformers"))))' 2>/dev/null ||
 	skip "needs torch, safetensors and transformers for $PYTHON"
