@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:?"usage: ci/fuzz.sh SECONDS [TARGET...]"}
 shift
-[ $# -gt 0 ] || set -- archive float hyper tcq zstd split
+[ $# -gt 0 ] || set -- archive float hyper tcq zstd split torchzip pickle gguf
 
 ci/build.sh fuzz >/dev/null || { echo "ci/fuzz.sh: the build failed; see ci/build.sh fuzz" >&2; exit 1; }
 cd build-fuzz

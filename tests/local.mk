@@ -44,7 +44,8 @@ test_split_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 test_split_LDADD = libpack.la libcore.la $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
 # Each fuzz target is linked twice: with a plain driver, which replays its corpus in "make check", and with libFuzzer.
-check_PROGRAMS += replay-archive replay-float replay-hyper replay-tcq replay-zstd replay-split
+check_PROGRAMS += replay-archive replay-float replay-hyper replay-tcq replay-zstd replay-split \
+	replay-torchzip replay-pickle replay-gguf
 replay_archive_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_archive.c
 replay_archive_LDADD = libcore.la
 replay_float_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_float.c
@@ -55,11 +56,17 @@ replay_tcq_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_tcq.c
 replay_tcq_LDADD = libcore.la
 replay_zstd_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_zstd.c
 replay_zstd_LDADD = libcore.la
-replay_split_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_split.c
+replay_split_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_plan.h tests/fuzz/replay.c tests/fuzz/fuzz_split.c
 replay_split_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
+replay_torchzip_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_plan.h tests/fuzz/replay.c tests/fuzz/fuzz_torchzip.c
+replay_torchzip_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
+replay_pickle_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_plan.h tests/fuzz/replay.c tests/fuzz/fuzz_pickle.c
+replay_pickle_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
+replay_gguf_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_plan.h tests/fuzz/replay.c tests/fuzz/fuzz_gguf.c
+replay_gguf_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
 
 if FUZZERS
-noinst_PROGRAMS += fuzz-archive fuzz-float fuzz-hyper fuzz-tcq fuzz-zstd fuzz-split
+noinst_PROGRAMS += fuzz-archive fuzz-float fuzz-hyper fuzz-tcq fuzz-zstd fuzz-split fuzz-torchzip fuzz-pickle fuzz-gguf
 endif FUZZERS
 fuzz_archive_SOURCES = tests/fuzz/fuzz_archive.c
 fuzz_archive_LDADD = libcore.la
@@ -79,6 +86,15 @@ fuzz_zstd_LDFLAGS = -fsanitize=fuzzer
 fuzz_split_SOURCES = tests/fuzz/fuzz_split.c
 fuzz_split_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
 fuzz_split_LDFLAGS = -fsanitize=fuzzer
+fuzz_torchzip_SOURCES = tests/fuzz/fuzz_torchzip.c
+fuzz_torchzip_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
+fuzz_torchzip_LDFLAGS = -fsanitize=fuzzer
+fuzz_pickle_SOURCES = tests/fuzz/fuzz_pickle.c
+fuzz_pickle_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
+fuzz_pickle_LDFLAGS = -fsanitize=fuzzer
+fuzz_gguf_SOURCES = tests/fuzz/fuzz_gguf.c
+fuzz_gguf_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
+fuzz_gguf_LDFLAGS = -fsanitize=fuzzer
 
 dist_check_SCRIPTS += \
 	tests/lint-dist.sh tests/lint-includes.sh tests/lint-size.sh tests/lint-symbols.sh \
@@ -87,6 +103,7 @@ dist_check_SCRIPTS += \
 	tests/pack-atomic.sh tests/pack-changes.sh tests/pack-dedup.sh tests/pack-reproducible.sh \
 	tests/pack-lossy-labels.sh tests/pack-lossy-options.sh tests/pack-lossy-policy.sh tests/pack-lossy-rate.sh \
 	tests/pack-lossy-reproducible.sh \
+	tests/pack-bad.sh tests/pack-gguf.sh tests/pack-torch.sh \
 	tests/pack-safetensors.sh tests/pack-sources.sh tests/pack-symlinks.sh \
 	tests/cli-cat.sh tests/cli-help-man.sh tests/cli-ls-info-json.sh tests/cli-unpack.sh \
 	tests/cli-unpack-diskfull.sh tests/cli-usage.sh tests/cli-verify.sh \
@@ -118,4 +135,5 @@ EXTRA_DIST += \
 	check.sh demo.sh .ci/run ci/build.sh ci/demo.py ci/fuzz.sh ci/setup.sh .clang-format .editorconfig \
 	tests/lib.sh tests/requirements.txt tests/data tests/golden tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/bad/builder.py tests/bad/make_bad.py tests/bad/check_bad.py tests/consumer-transformers.py \
-	tests/make_safetensors.py tests/hyper_oracle.py tests/pack_lossy.py tests/python-evaluate.py tests/view_archives.py tests/view_check.py
+	tests/bad/make_bad_sources.py tests/make_safetensors.py tests/make_torch.py tests/pack-torch.py tests/hyper_oracle.py tests/pack_lossy.py tests/python-evaluate.py \
+	tests/view_archives.py tests/view_check.py

@@ -14,28 +14,9 @@
 #include "format/ondisk.h"
 #include "pack/split.h"
 #include "pack/weight_map.h"
+#include "tests/fuzz/fuzz_plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(int holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void check_plan(const struct hyc_plan *plan, uint64_t file_bytes)
-{
-	uint64_t end = 0;
-
-	for (size_t i = 0; i < plan->n_pieces; i++) {
-		const struct hyc_piece *p = &plan->pieces[i];
-
-		demand(p->off == end && p->len <= file_bytes - end && p->dtype < HYC_N_DTYPES);
-		demand(p->dtype == HYC_BYTES ? p->len > 0 && !p->name : p->ndim <= HYC_MAX_NDIM && *p->name);
-		end += p->len;
-	}
-	demand(end == file_bytes);
-}
 
 static void split(const uint8_t *head, size_t size, uint64_t file_bytes)
 {

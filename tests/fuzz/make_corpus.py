@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bad"))
 import builder
 import make_bad
+import make_bad_sources
 
 # For the archive target: some cases for each part of the format. (The replay of all of them as they are is tests/archive-bad.sh.)
 SEEDS = """good good_unreferenced_object good_zstd_without_content_size index_bomb one_more_n_files path_dotdot parent_missing expands_too_much extent_empty
@@ -18,6 +19,23 @@ def put(directory, name, data):
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, name), "wb") as f:
         f.write(data)
+
+
+def put_sources(out):
+    """Good ones and small bad ones, each once."""
+    b = make_bad_sources
+    put(out + "/torchzip", "good", b.torch_zip())
+    put(out + "/torchzip", "good-copies", b.torch_zip(data_pkl=b.table(a=b.tensor(shape=(2, 2), strides=(1, 2)), b=b.tensor(), c=b.tensor(offset=1, shape=(3,)))))
+    put(out + "/torchzip", "good-npz", b.zip_file([b.record("a.npy", b"\x93NUMPY\1\0\x3a\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }\n" + b.DATA)]))
+    put(out + "/pickle", "good", b.GOOD)
+    put(out + "/pickle", "good-untyped", b.table(a=b.name("torch._utils", "_rebuild_tensor_v3") + b.tup(
+        b.storage(kind="UntypedStorage", module="torch.storage", n=6), b.number(0), b.tup(b.number(3)), b.tup(b.number(1)), b"\x89", b"}", b.name("torch", "uint16")) + b"R"))
+    put(out + "/pickle", "good-legacy", b.legacy())
+    put(out + "/gguf", "good", b.gguf(pairs=[b.gs(b"k") + struct.pack("<IIQ", 9, 8, 2) + b.gs(b"x") + b.gs(b"y"), b.gs(b"general.alignment") + struct.pack("<II", 4, 32)]))
+    for case, _, data in b.cases():
+        target = {"zip": "torchzip", "leg": "pickle", "ggu": "gguf", "pic": "pickle"}.get(case[:3])
+        if target and len(data) < 1500:
+            put(f"{out}/{target}", case.split(".")[0], b.pickle_of(data) if case.startswith("pickle") else data)
 
 
 def main():
@@ -42,6 +60,7 @@ def main():
                            ("window", 5000, builder.zstd_rle(5000, 15 << 3))):
         put(out + "/zstd", name, struct.pack("<I", n - 1)[:3] + b"\0" + frame)
     put(out + "/zstd", "text-round-trip", b"\0\0\0\x83" + text)
+    put_sources(out)
 
 
 if __name__ == "__main__":
