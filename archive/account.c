@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who takes how much of the archive. An object's bytes are shared out among the extents (for files) or the tensors
- * that show them, in proportion to how much they show, so that sums over an archive are its size.
+ * that show them, in proportion to how much they show, so that sums over an archive are its size. It is the archive's own
+ * files and tensors that count: a view shows the same shares in other files.
  */
 #include "config.h"
 
@@ -55,18 +56,18 @@ static uint64_t extent_bytes(const struct hyc_disk_file *f, const struct hyc_dis
 	return hyc_get64(k + 1 < n ? e[1].file_off : f->size) - hyc_get64(e->file_off);
 }
 
-static uint64_t tensor_bytes(const struct hyc *a, uint32_t tensor)
+static uint64_t tensor_bytes(const struct hyc_index *x, uint32_t tensor)
 {
 	struct hyc_tensor t;
 
-	hyc_tensor_shape(a, tensor, &t);
+	hyc_tensor_shape(x, tensor, &t);
 	return t.bytes;
 }
 
 /* Makes the tables on first use; false without memory. */
 static bool prepare(const struct hyc *a)
 {
-	const struct hyc_index *x = &a->index;
+	const struct hyc_index *x = hyc_stored_index(a);
 	struct hyc_account *t = a->account;
 	cleanup_free double *of_objects = NULL, *of_tensors = NULL, *of_extents = NULL;
 
@@ -86,16 +87,24 @@ static bool prepare(const struct hyc *a)
 		const struct hyc_disk_extent *e = x->extents + hyc_get32(x->files[i].first_extent);
 
 		for (uint32_t k = 0; k < n; k++)
-			if (hyc_get32(e[k].kind) != HYC_EXTENT_PADDING)
+			if (hyc_extent_has_object(&e[k]))
 				of_extents[hyc_get32(e[k].target)] += (double)extent_bytes(&x->files[i], &e[k], k, n);
 	}
 	for (uint32_t i = 0; i < x->n_tensors; i++)
 		if (hyc_get32(x->tensors[i].object) != HYC_NO_OBJECT)
-			of_tensors[hyc_get32(x->tensors[i].object)] += (double)tensor_bytes(a, i);
+			of_tensors[hyc_get32(x->tensors[i].object)] += (double)tensor_bytes(x, i);
 	t->object_bytes = hyc_steal(&of_objects);
 	t->tensor_bytes = hyc_steal(&of_tensors);
 	t->extent_bytes = hyc_steal(&of_extents);
 	return true;
+}
+
+/* What the archive's files show of an object; one that none shows is there for a view only. */
+static double shown_bytes(const struct hyc *a, uint32_t object)
+{
+	double bytes = a->account->extent_bytes[object];
+
+	return bytes > 0 ? bytes : (double)hyc_get64(a->index.objects[object].bytes);
 }
 
 double hyc_account_file(const struct hyc *a, uint32_t file)
@@ -111,9 +120,9 @@ double hyc_account_file(const struct hyc *a, uint32_t file)
 		uint32_t object = hyc_get32(e[k].target);
 
 		sum += sizeof *e;
-		if (hyc_get32(e[k].kind) != HYC_EXTENT_PADDING)
+		if (hyc_extent_has_object(&e[k]))
 			sum += a->account->object_bytes[object] * (double)extent_bytes(f, &e[k], k, n) /
-			       a->account->extent_bytes[object];
+			       shown_bytes(a, object);
 	}
 	return sum;
 }
@@ -132,5 +141,5 @@ double hyc_account_tensor(const struct hyc *a, uint32_t tensor)
 
 	if (object == HYC_NO_OBJECT || !prepare(a))
 		return sum;
-	return sum + a->account->object_bytes[object] * (double)tensor_bytes(a, tensor) / a->account->tensor_bytes[object];
+	return sum + a->account->object_bytes[object] * (double)tensor_bytes(&a->index, tensor) / a->account->tensor_bytes[object];
 }

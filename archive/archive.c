@@ -117,6 +117,8 @@ int hyc_open(const char *path, const struct hyc_options *options, struct hyc **o
 		result = open_index(a, err);
 	if (!result)
 		result = check_codecs(a, err);
+	if (!result && options && options->view != HYC_VIEW_ORIGINAL)
+		result = hyc_view_make(&a->index, options->view, path, &a->view, err);
 	if (!result) {
 		a->reported = calloc((size_t)a->index.n_blocks + 1, sizeof *a->reported);
 		a->account = hyc_account_new();
@@ -137,7 +139,10 @@ void hyc_close(struct hyc *a)
 		return;
 	hyc_cache_free(a->cache);
 	hyc_account_free(a->account);
-	hyc_index_fini(&a->index);
+	if (a->view)
+		hyc_view_free(a->view);
+	else
+		hyc_index_fini(&a->index);
 	free(a->reported);
 	free(a->path);
 	free(a);
@@ -230,7 +235,7 @@ static void file_coding(const struct hyc *a, uint32_t file, struct hyc_file *out
 		uint64_t end = hyc_get64(k + 1 < n ? e[k + 1].file_off : f->size);
 		const struct hyc_disk_object *o;
 
-		if (hyc_get32(e[k].kind) == HYC_EXTENT_PADDING)
+		if (!hyc_extent_has_object(&e[k]))
 			continue;
 		o = &a->index.objects[hyc_get32(e[k].target)];
 		out->exact &= is_exact(o);
@@ -256,6 +261,7 @@ void hyc_file_get(const struct hyc *a, uint32_t file, struct hyc_file *out)
 		.parent = a->index.parents[file],
 	};
 	memcpy(out->hash, f->hash, sizeof out->hash);
+	out->made = a->view && a->view->made[file];
 	file_coding(a, file, out);
 	out->stored_bytes = hyc_account_file(a, file);
 }
@@ -270,15 +276,15 @@ uint32_t hyc_tensor_count(const struct hyc *a)
 	return a->index.n_tensors;
 }
 
-void hyc_tensor_shape(const struct hyc *a, uint32_t tensor, struct hyc_tensor *out)
+void hyc_tensor_shape(const struct hyc_index *x, uint32_t tensor, struct hyc_tensor *out)
 {
-	const struct hyc_disk_tensor *t = &a->index.tensors[tensor];
-	const le64 *dims = a->index.dims + hyc_get32(t->first_dim);
+	const struct hyc_disk_tensor *t = &x->tensors[tensor];
+	const le64 *dims = x->dims + hyc_get32(t->first_dim);
 	uint32_t dtype = hyc_get32(t->dtype);
 	uint64_t elems = 1;
 
 	*out = (struct hyc_tensor){
-		.name = a->index.names + hyc_get32(t->name_off),
+		.name = x->names + hyc_get32(t->name_off),
 		.file = hyc_get32(t->file),
 		.dtype = hyc_dtype_name(dtype),
 		.ndim = hyc_get32(t->ndim),
@@ -297,7 +303,7 @@ void hyc_tensor_get(const struct hyc *a, uint32_t tensor, struct hyc_tensor *out
 	const struct hyc_disk_object *o;
 	double elems;
 
-	hyc_tensor_shape(a, tensor, out);
+	hyc_tensor_shape(&a->index, tensor, out);
 	out->codec = "";
 	out->sqnr_db = HUGE_VAL;
 	out->exact = 1;

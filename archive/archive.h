@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "cache/cache.h"
 #include "codec/codec.h"
+#include "archive/view.h"
 #include "format/reader.h"
 
 struct hyc_account;
@@ -18,7 +19,8 @@ struct hyc_decode_count {
 };
 
 struct hyc {
-	struct hyc_index index;
+	struct hyc_index index; /* what is shown: the archive's, or the view's */
+	struct hyc_view *view;  /* NULL: the files are those of the archive */
 	uint64_t serial; /* of this handle in the process, from 1 on */
 	char *path;
 	struct hyc_cache *cache;
@@ -49,6 +51,24 @@ int hyc_source_fill(void *arg, struct hyc_cache_key key, uint8_t *dst, size_t le
 /* The extent of a regular file that holds off (below its size); *end gets its end in the file. */
 const struct hyc_disk_extent *hyc_extent_at(const struct hyc_index *index, uint32_t file, uint64_t off, uint64_t *end);
 
+/* Whether an extent shows a span of an object. */
+static inline bool hyc_extent_has_object(const struct hyc_disk_extent *e)
+{
+	return hyc_get32(e->kind) == HYC_EXTENT_LITERAL || hyc_get32(e->kind) == HYC_EXTENT_TENSOR;
+}
+
+/* The byte off of a file, in an extent of kind HYC_EXTENT_MEMORY; what follows it in the extent lies behind it. */
+static inline const uint8_t *hyc_extent_memory(const struct hyc *archive, const struct hyc_disk_extent *e, uint64_t off)
+{
+	return archive->view->layout.heads.data + hyc_get64(e->start) + (off - hyc_get64(e->file_off));
+}
+
+/* The archive's own index, whatever is shown. */
+static inline const struct hyc_index *hyc_stored_index(const struct hyc *archive)
+{
+	return archive->view ? &archive->view->stored : &archive->index;
+}
+
 /* Bytes an object takes in the archive: blocks, parameters and its index records. */
 double hyc_account_object(const struct hyc *archive, uint32_t object);
 
@@ -62,6 +82,6 @@ struct hyc_account *hyc_account_new(void);
 void hyc_account_free(struct hyc_account *account);
 
 /* Sets what follows from the record alone: name, file, dtype, ndim, shape, bytes. */
-void hyc_tensor_shape(const struct hyc *archive, uint32_t tensor, struct hyc_tensor *out);
+void hyc_tensor_shape(const struct hyc_index *index, uint32_t tensor, struct hyc_tensor *out);
 
 #endif

@@ -21,11 +21,12 @@ struct stream {
 	bool told; /* err is filled */
 };
 
-/* A run of bytes within one block, or of padding. */
+/* A run of bytes within one block, or of padding, or in memory. */
 struct segment {
 	uint32_t object, block;
 	uint32_t skip, len;
 	bool padding;
+	const uint8_t *memory; /* borrowed; NULL: neither */
 	uint8_t fill;
 	int result;
 	uint8_t *data;
@@ -48,7 +49,12 @@ static int produce(void *arg, void *slot)
 		end = s->end;
 	pos = s->off - hyc_get64(e->file_off) + hyc_get64(e->start);
 	seg->padding = hyc_get32(e->kind) == HYC_EXTENT_PADDING;
-	if (seg->padding) {
+	seg->memory = hyc_get32(e->kind) == HYC_EXTENT_MEMORY ? hyc_extent_memory(s->archive, e, s->off) : NULL;
+	if (seg->memory) {
+		/* All heads together have fewer than 2^32 bytes. */
+		seg->len = (uint32_t)(end - s->off);
+		need = 0;
+	} else if (seg->padding) {
 		/* Padding is at most HYC_MAX_PADDING long. */
 		seg->fill = (uint8_t)hyc_get32(e->target);
 		seg->skip = 0;
@@ -83,7 +89,9 @@ static int work(void *arg, void *slot)
 	struct stream *s = arg;
 	struct segment *seg = slot;
 
-	if (seg->padding) {
+	if (seg->memory) {
+		seg->result = 0;
+	} else if (seg->padding) {
 		memset(seg->data, seg->fill, seg->len);
 		seg->result = 0;
 	} else {
@@ -105,7 +113,7 @@ static int consume(void *arg, void *slot)
 			return hyc_fail(s->err, -EBADMSG, "%s: %s: damaged", s->archive->path, where);
 		return hyc_fail_errno(s->err, seg->result, "%s: %s", s->archive->path, where);
 	}
-	s->sink_result = s->sink(s->arg, seg->data + seg->skip, seg->len, s->err);
+	s->sink_result = s->sink(s->arg, seg->memory ? seg->memory : seg->data + seg->skip, seg->len, s->err);
 	/* Any non-zero value must stop the run. */
 	return s->sink_result ? -ECANCELED : 0;
 }

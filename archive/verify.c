@@ -216,6 +216,8 @@ int hyc_verify(struct hyc *a, const struct hyc_verify_options *options, uint64_t
 	struct verify v = { .archive = a, .options = options, .threads = options->threads };
 	int result;
 
+	if (a->view)
+		return hyc_fail(err, -EINVAL, "%s: files of a view have no digests; verify the archive itself", a->path);
 	if (!v.threads)
 		v.threads = hyc_cpu_count();
 	v.total = total_bytes(&v);

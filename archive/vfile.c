@@ -81,10 +81,14 @@ int hyc_pin(struct hyc *a, uint32_t file, uint64_t off, size_t len, struct hyc_p
 	e = hyc_extent_at(&a->index, file, off, &end);
 	if (len > end - off)
 		len = (size_t)(end - off);
-	if (hyc_get32(e->kind) == HYC_EXTENT_PADDING)
+	if (hyc_get32(e->kind) == HYC_EXTENT_MEMORY) {
+		*pin = (struct hyc_pin){ hyc_extent_memory(a, e, off), len, NULL };
+		result = 0;
+	} else if (hyc_get32(e->kind) == HYC_EXTENT_PADDING) {
 		result = pin_padding((uint8_t)hyc_get32(e->target), len, pin);
-	else
+	} else {
 		result = pin_block(a, hyc_get32(e->target), hyc_get64(e->start) + (off - hyc_get64(e->file_off)), len, pin);
+	}
 	if (!result)
 		atomic_fetch_add(&a->bytes_served, pin->len);
 	return result;

@@ -49,6 +49,7 @@ struct cmd_args {
 	uint64_t jobs;   /* 0: all processors */
 	uint64_t offset, length; /* length is UINT64_MAX where not given */
 	int codec, progress, json, tensors, deep;
+	int view;        /* enum hyc_view_kind */
 	const char *bpw, *hyper_side, *hyper_nodes, *hyper_classes, *hyper_threshold, *hyper_limit;
 	struct cmd_list keep, lossy;
 };
@@ -68,6 +69,9 @@ extern const struct cmd_verb cmd_pack, cmd_ls, cmd_info, cmd_cat, cmd_unpack, cm
 
 #define CMD_JOBS_OPTION \
 	{ "jobs", 'j', CMD_NUMBER, offsetof(struct cmd_args, jobs), "N", "threads to work with, 1 to 256 [all processors]", 1, 256 }
+#define CMD_VIEW_OPTION \
+	{ "view", 0, CMD_CHOICE, offsetof(struct cmd_args, view), "original|safetensors|bin|both", \
+	  "the container the tensors are shown in [original]", 0, 0 }
 #define CMD_JSON_OPTION { "json", 0, CMD_FLAG, offsetof(struct cmd_args, json), NULL, "print JSON", 0, 0 }
 
 /* Parses argv[1..] by the table of verb. -1: go on with *args; else the exit status (--help and --version were answered). */
@@ -80,8 +84,9 @@ int cmd_error(const char *fmt, ...) HYC_PRINTF(1, 2);
 /* The same with a pointer to the help; verb may be NULL. Returns CMD_USAGE. */
 int cmd_usage(const struct cmd_verb *verb, const char *fmt, ...) HYC_PRINTF(2, 3);
 
-/* Opens an archive, or prints why not and returns NULL. */
+/* Opens an archive, or prints why not and returns NULL; with the view that was asked for. */
 struct hyc *cmd_open(const char *path);
+struct hyc *cmd_open_view(const char *path, const struct cmd_args *args);
 
 /* Flushes stdout: CMD_FAILED with a message where not everything could be written, else status. */
 int cmd_finish(int status);

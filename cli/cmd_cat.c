@@ -14,6 +14,7 @@ static const struct cmd_option options[] = {
 	  INT64_MAX },
 	{ "length", 0, CMD_SIZE, offsetof(struct cmd_args, length), "N", "at most N bytes; K, M, G or T may follow [all]", 0,
 	  INT64_MAX },
+	CMD_VIEW_OPTION,
 	{ NULL, 0, CMD_FLAG, 0, NULL, NULL, 0, 0 },
 };
 
@@ -56,7 +57,7 @@ static int cat(struct hyc *archive, const struct cmd_args *args)
 
 static int run(const struct cmd_args *args)
 {
-	struct hyc *archive = cmd_open(args->operands[0]);
+	struct hyc *archive = cmd_open_view(args->operands[0], args);
 	int status;
 
 	if (!archive)

@@ -11,6 +11,7 @@
 
 static const struct cmd_option options[] = {
 	{ "tensors", 0, CMD_FLAG, offsetof(struct cmd_args, tensors), NULL, "list tensors instead of files", 0, 0 },
+	CMD_VIEW_OPTION,
 	CMD_JSON_OPTION,
 	{ NULL, 0, CMD_FLAG, 0, NULL, NULL, 0, 0 },
 };
@@ -68,7 +69,7 @@ static json_t *hash_json(const struct hyc_file *f)
 {
 	char hex[33];
 
-	if (S_ISDIR(f->mode))
+	if (S_ISDIR(f->mode) || f->made)
 		return json_null();
 	for (int i = 0; i < 16; i++)
 		snprintf(hex + 2 * i, 3, "%02x", f->hash[i]);
@@ -188,7 +189,7 @@ static int list_tensors(const struct hyc *archive)
 
 static int run(const struct cmd_args *args)
 {
-	struct hyc *archive = cmd_open(args->operands[0]);
+	struct hyc *archive = cmd_open_view(args->operands[0], args);
 	int status;
 
 	if (!archive)

@@ -79,15 +79,21 @@ int cmd_finish(int status)
 	return status;
 }
 
-struct hyc *cmd_open(const char *path)
+struct hyc *cmd_open_view(const char *path, const struct cmd_args *args)
 {
+	struct hyc_options options = { .view = (enum hyc_view_kind)args->view };
 	struct hyc *archive;
 	struct hyc_error err;
 
-	if (!hyc_open(path, NULL, &archive, &err))
+	if (!hyc_open(path, &options, &archive, &err))
 		return archive;
 	cmd_error("%s", err.msg);
 	return NULL;
+}
+
+struct hyc *cmd_open(const char *path)
+{
+	return cmd_open_view(path, &(struct cmd_args){ .view = HYC_VIEW_ORIGINAL });
 }
 
 const char *cmd_human(char buf[CMD_SIZE_LEN], double bytes)

@@ -133,7 +133,7 @@ static int cut_tables(struct check *c, uint64_t index_bytes)
 	x->n_blocks = hyc_get32(h->n_blocks);
 	x->n_dims = hyc_get32(h->n_dims);
 	c->params_bytes = hyc_get32(h->params_bytes);
-	c->names_bytes = hyc_get32(h->names_bytes);
+	c->names_bytes = x->names_bytes = hyc_get32(h->names_bytes);
 	/* 32-bit counts times record sizes below 2^7 cannot overflow 64 bits. */
 	total = sizeof *h + sizeof *x->files * (uint64_t)x->n_files + sizeof *x->extents * (uint64_t)x->n_extents +
 		sizeof *x->objects * (uint64_t)x->n_objects + sizeof *x->tensors * (uint64_t)x->n_tensors +

@@ -13,7 +13,7 @@
 struct hyc_index {
 	int fd;                 /* of the archive, owned */
 	uint64_t archive_bytes;
-	uint32_t n_files, n_extents, n_objects, n_tensors, n_blocks, n_dims;
+	uint32_t n_files, n_extents, n_objects, n_tensors, n_blocks, n_dims, names_bytes;
 	const struct hyc_disk_file *files;
 	const struct hyc_disk_extent *extents;
 	const struct hyc_disk_object *objects;

@@ -113,7 +113,7 @@ static int mount_and_serve(struct hycfs *fs, const struct hyc_mount_options *opt
 
 static int run(const struct hyc_mount_options *options, struct hyc_error *err)
 {
-	struct hyc_options archive_options = { .cache_bytes = options->cache_bytes };
+	struct hyc_options archive_options = { .cache_bytes = options->cache_bytes, .view = options->view };
 	cleanup_free char *source = realpath(options->archive, NULL);
 	struct hycfs fs = { .uid = options->uid, .gid = options->gid, .started_ns = hyc_now_ns() };
 	int r;

@@ -33,7 +33,7 @@
 
 typedef int set_fn(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err);
 
-static set_fn set_cache, set_threads, set_log, set_timeout, set_notify_fd, set_uid, set_gid, set_fsname, set_subtype,
+static set_fn set_cache, set_view, set_threads, set_log, set_timeout, set_notify_fd, set_uid, set_gid, set_fsname, set_subtype,
 	set_debug, pass_on;
 
 struct option_entry {
@@ -45,6 +45,7 @@ struct option_entry {
 
 static const struct option_entry entries[] = {
 	{ "cache", "SIZE", set_cache, "memory for decoded data, from 64M; K, M, G may follow [RAM/8, at most 512M]" },
+	{ "view", "VIEW", set_view, "original, safetensors, bin or both: the container tensors are shown in [original]" },
 	{ "threads", "N", set_threads, "threads that serve requests, 1 to 256 [one for each processor, 4 to 16]" },
 	{ "timeout", "SECONDS", set_timeout, "unmount after this long without an open file or a request [0: never]" },
 	{ "log", "LEVEL", set_log, "error, warning, info or debug [info]" },
@@ -195,6 +196,17 @@ static int set_cache(struct hyc_mount_options *options, const char *word, const 
 				word, (unsigned long long)HYC_CACHE_MIN >> 20, (unsigned long long)max >> 20);
 	options->cache_bytes = bytes;
 	return 0;
+}
+
+static int set_view(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)
+{
+	for (unsigned i = 0; hyc_view_name(i); i++) {
+		if (!strcmp(value, hyc_view_name(i))) {
+			options->view = (enum hyc_view_kind)i;
+			return 0;
+		}
+	}
+	return hyc_fail(err, -EINVAL, "%s: must be original, safetensors, bin or both", word);
 }
 
 static int set_threads(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)

@@ -14,6 +14,7 @@ struct hyc_mount_options {
 	int debug;                        /* print what libfuse does, stay in the foreground */
 	enum hyc_log_level log;
 	uint64_t cache_bytes;             /* 0: the default of libhyc */
+	enum hyc_view_kind view;
 	unsigned threads;                 /* that serve requests */
 	unsigned timeout_s;               /* idle time after which hycfs unmounts itself; 0: never */
 	int notify_fd;                    /* -1: none */

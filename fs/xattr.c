@@ -83,7 +83,7 @@ ssize_t hyc_xattr_get(struct hyc_xattr *xattr, uint32_t index, const char *name,
 		return snprintf(value, HYC_XATTR_VALUE_MAX, "%.4f", file.stored_bytes / (double)file.size);
 	if (!strcmp(name, "exact"))
 		return snprintf(value, HYC_XATTR_VALUE_MAX, "%s", file.exact ? "yes" : "no");
-	if (!strcmp(name, "xxh3"))
+	if (!strcmp(name, "xxh3") && !file.made)
 		return get_hash(&file, value);
 	if (!strcmp(name, "bpw")) {
 		r = get_bpw(xattr, index, &bpw);

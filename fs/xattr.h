@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Extended attributes of regular files: what the archive knows about them, as text.
- * user.hyc.codec, .ratio (stored bytes / size), .xxh3 (XXH3-128), .exact (yes or no), and for
- * a file with tensors .bpw (stored bits for each element).
+ * user.hyc.codec, .ratio (stored bytes / size), .exact (yes or no), for a file of the archive
+ * .xxh3 (XXH3-128), and for a file with tensors .bpw (stored bits for each element).
  */
 #ifndef HYC_FS_XATTR_H
 #define HYC_FS_XATTR_H

@@ -41,8 +41,18 @@ HYC_API void hyc_set_log(void (*fn)(void *arg, enum hyc_log_level level, const c
 
 /* ---- open ---- */
 
+/*
+ * What an open archive shows: its files as they were packed, or the tensors of its checkpoints as another container's
+ * files instead (or, with HYC_VIEW_BOTH, too). A view knows all sizes from the index; nothing is decoded for it.
+ */
+enum hyc_view_kind { HYC_VIEW_ORIGINAL, HYC_VIEW_SAFETENSORS, HYC_VIEW_BIN, HYC_VIEW_BOTH };
+
+/* "original", "safetensors", "bin", "both"; NULL past the last. */
+HYC_API const char *hyc_view_name(unsigned view);
+
 struct hyc_options {
 	uint64_t cache_bytes; /* decoded and in-flight bytes held at once, at least HYC_CACHE_MIN; 0: hyc_cache_default() */
+	enum hyc_view_kind view;
 };
 
 #define HYC_CACHE_MIN (UINT64_C(64) << 20)
@@ -94,6 +104,7 @@ struct hyc_file {
 	const char *codec;     /* codec of most of its bytes, "" where it is empty */
 	double stored_bytes;   /* its share of the archive (shared data in proportion) */
 	int exact;             /* contents are bit-identical to what was packed */
+	int made;              /* it is no file of the archive but made for the view: hash is not known */
 };
 HYC_API uint32_t hyc_file_count(const struct hyc *archive);
 HYC_API void hyc_file_get(const struct hyc *archive, uint32_t file, struct hyc_file *out);

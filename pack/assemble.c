@@ -251,12 +251,12 @@ static int add_piece_tensor(struct hyc_assembly *a, const struct hyc_piece *piec
 	return add_tensor(a, &tensor, piece->lossy, err);
 }
 
-static int add_view(struct hyc_assembly *a, const struct hyc_plan *plan, const struct hyc_view *view, struct hyc_error *err)
+static int add_part(struct hyc_assembly *a, const struct hyc_plan *plan, const struct hyc_part *part, struct hyc_error *err)
 {
-	const struct hyc_piece *piece = view->piece == HYC_NO_PIECE ? NULL : &plan->pieces[view->piece];
+	const struct hyc_piece *piece = part->piece == HYC_NO_PIECE ? NULL : &plan->pieces[part->piece];
 	struct hyc_new_tensor tensor = {
-		.name = view->name, .object = piece ? piece->object : HYC_NO_OBJECT, .start = view->start,
-		.dtype = view->dtype, .ndim = view->ndim, .shape = view->shape,
+		.name = part->name, .object = piece ? piece->object : HYC_NO_OBJECT, .start = part->start,
+		.dtype = part->dtype, .ndim = part->ndim, .shape = part->shape,
 	};
 
 	return add_tensor(a, &tensor, piece && piece->lossy, err);
@@ -293,8 +293,8 @@ static int finish_entry(struct hyc_assembly *a, struct hyc_entry *e, struct hyc_
 	for (size_t i = 0; i < e->plan.n_pieces && !failed; i++)
 		if (e->plan.pieces[i].len == 0)
 			failed = add_piece_tensor(a, &e->plan.pieces[i], err);
-	for (size_t i = 0; i < e->plan.n_views && !failed; i++)
-		failed = add_view(a, &e->plan, &e->plan.views[i], err);
+	for (size_t i = 0; i < e->plan.n_parts && !failed; i++)
+		failed = add_part(a, &e->plan, &e->plan.parts[i], err);
 	if (failed)
 		return failed;
 	if ((e->mode & HYC_MODE_TYPE) == HYC_MODE_REG) {

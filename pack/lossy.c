@@ -107,10 +107,10 @@ static int collect_plan(struct hyc_lossy *lossy, size_t entry, struct hyc_plan *
 	for (size_t k = 0; k < plan->n_pieces; k++)
 		if (plan->pieces[k].name)
 			judge(plan->pieces[k].name, keep, globs, &verdicts[k]);
-	for (size_t k = 0; k < plan->n_views; k++) {
-		const struct hyc_view *view = &plan->views[k];
+	for (size_t k = 0; k < plan->n_parts; k++) {
+		const struct hyc_part *part = &plan->parts[k];
 
-		judge(view->name, keep, globs, view->piece == HYC_NO_PIECE ? &ignored : &verdicts[view->piece]);
+		judge(part->name, keep, globs, part->piece == HYC_NO_PIECE ? &ignored : &verdicts[part->piece]);
 	}
 	for (size_t k = 0; k < plan->n_pieces; k++)
 		if (is_wanted(&plan->pieces[k], &verdicts[k]) && add_tensor(lossy, entry, &plan->pieces[k]))

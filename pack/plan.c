@@ -87,17 +87,17 @@ int hyc_plan_add(struct hyc_plan *plan, const struct hyc_piece *piece)
 	return 0;
 }
 
-int hyc_plan_add_view(struct hyc_plan *plan, const struct hyc_view *view)
+int hyc_plan_add_part(struct hyc_plan *plan, const struct hyc_part *part)
 {
-	struct hyc_view *views = grow(plan->views, plan->n_views, &plan->room_views, sizeof *views), added = *view;
+	struct hyc_part *parts = grow(plan->parts, plan->n_parts, &plan->room_parts, sizeof *parts), added = *part;
 	const uint64_t *strides = NULL;
 
-	if (!views)
+	if (!parts)
 		return -ENOMEM;
-	plan->views = views;
-	if (copy_names(view->ndim, &added.shape, &strides, &added.name))
+	plan->parts = parts;
+	if (copy_names(part->ndim, &added.shape, &strides, &added.name))
 		return -ENOMEM;
-	views[plan->n_views++] = added;
+	parts[plan->n_parts++] = added;
 	return 0;
 }
 
@@ -125,10 +125,10 @@ void hyc_plan_fini(struct hyc_plan *plan)
 {
 	for (size_t i = 0; i < plan->n_pieces; i++)
 		free((void *)(uintptr_t)plan->pieces[i].shape);
-	for (size_t i = 0; i < plan->n_views; i++)
-		free((void *)(uintptr_t)plan->views[i].shape);
+	for (size_t i = 0; i < plan->n_parts; i++)
+		free((void *)(uintptr_t)plan->parts[i].shape);
 	free(plan->pieces);
-	free(plan->views);
+	free(plan->parts);
 	free(plan->patches);
 	free(plan->note);
 	*plan = (struct hyc_plan) { 0 };

@@ -36,7 +36,7 @@ struct hyc_piece {
 #define HYC_NO_PIECE SIZE_MAX
 
 /* A tensor that lies somewhere in a piece, besides the one that the piece has its name from. */
-struct hyc_view {
+struct hyc_part {
 	size_t piece;          /* index; HYC_NO_PIECE for a tensor without bytes */
 	uint64_t start;        /* offset in it, bytes */
 	uint32_t dtype, ndim;
@@ -55,8 +55,8 @@ struct hyc_plan {
 	uint32_t kind;         /* enum hyc_file_kind */
 	struct hyc_piece *pieces;
 	size_t n_pieces, room;
-	struct hyc_view *views;
-	size_t n_views, room_views;
+	struct hyc_part *parts;
+	size_t n_parts, room_parts;
 	struct hyc_patch *patches;
 	size_t n_patches, room_patches;
 	char *note;            /* what the user should know of the file; owned, or NULL */
@@ -68,8 +68,8 @@ bool hyc_is_name(const uint8_t *name, size_t len);
 /* Append a piece; its shape, strides and name are copied. 0 or -ENOMEM. */
 int hyc_plan_add(struct hyc_plan *plan, const struct hyc_piece *piece) HYC_CHECKED;
 
-/* Append a view; its shape and name are copied. 0 or -ENOMEM. */
-int hyc_plan_add_view(struct hyc_plan *plan, const struct hyc_view *view) HYC_CHECKED;
+/* Append a part; its shape and name are copied. 0 or -ENOMEM. */
+int hyc_plan_add_part(struct hyc_plan *plan, const struct hyc_part *part) HYC_CHECKED;
 
 int hyc_plan_add_patch(struct hyc_plan *plan, uint64_t off, size_t piece) HYC_CHECKED;
 

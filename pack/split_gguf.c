@@ -352,12 +352,12 @@ static int add_pieces(struct gguf *g, struct hyc_plan *plan)
 		struct hyc_piece piece = {
 			.off = t->off, .len = t->len, .dtype = t->dtype, .ndim = t->ndim, .shape = t->shape, .name = t->name,
 		};
-		struct hyc_view empty = {
+		struct hyc_part empty = {
 			.piece = HYC_NO_PIECE, .dtype = t->dtype, .ndim = t->ndim, .shape = t->shape, .name = t->name,
 		};
 
 		if (!t->len) {
-			failed = hyc_plan_add_view(plan, &empty);
+			failed = hyc_plan_add_part(plan, &empty);
 			continue;
 		}
 		if (t->off < end)

@@ -109,10 +109,10 @@ static int add_member(const struct hyc_input *in, const struct hyc_zip_record *r
 		return hyc_fail(err, -ENOMEM, "not enough memory for its tensors");
 	piece.name = name;
 	piece.shape = shape;
-	struct hyc_view empty = {
+	struct hyc_part empty = {
 		.piece = HYC_NO_PIECE, .dtype = piece.dtype, .ndim = piece.ndim, .shape = shape, .name = name,
 	};
-	if (piece.len ? hyc_plan_fill(plan, piece.off) || hyc_plan_add(plan, &piece) : hyc_plan_add_view(plan, &empty))
+	if (piece.len ? hyc_plan_fill(plan, piece.off) || hyc_plan_add(plan, &piece) : hyc_plan_add_part(plan, &empty))
 		return hyc_fail(err, -ENOMEM, "not enough memory for its tensors");
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A storage becomes one piece. Where the tensors in it are all of it, it is coded by the shape of the first one and
- * has its name; else they are views of the piece. Tensors whose elements do not follow each other get a copy beside
+ * has its name; else they are parts of the piece. Tensors whose elements do not follow each other get a copy beside
  * the storage, because other containers can only hold them so.
  */
 #include "config.h"
@@ -227,26 +227,26 @@ static int add_storage(const struct hyc_pickle *p, const struct storage *at, str
 	return failed ? failed : hyc_plan_add(plan, &piece);
 }
 
-static int add_view(const struct named *n, size_t piece, uint64_t off, struct hyc_plan *plan)
+static int add_part(const struct named *n, size_t piece, uint64_t off, struct hyc_plan *plan)
 {
 	const struct hyc_pickle_tensor *t = n->tensor;
-	struct hyc_view view = {
+	struct hyc_part part = {
 		.piece = n->bytes ? piece : HYC_NO_PIECE, .start = n->bytes ? t->offset * t->element : 0,
 		.dtype = t->dtype, .ndim = t->ndim, .shape = n->shape, .name = n->name,
 	};
 
 	if (!n->contiguous) {
 		struct hyc_piece copy = {
-			.off = off + view.start, .len = n->bytes, .dtype = t->dtype, .ndim = t->ndim, .shape = n->shape,
+			.off = off + part.start, .len = n->bytes, .dtype = t->dtype, .ndim = t->ndim, .shape = n->shape,
 			.strides = n->strides,
 		};
 
-		view.piece = plan->n_pieces;
-		view.start = 0;
+		part.piece = plan->n_pieces;
+		part.start = 0;
 		if (hyc_plan_add(plan, &copy))
 			return -ENOMEM;
 	}
-	return hyc_plan_add_view(plan, &view);
+	return hyc_plan_add_part(plan, &part);
 }
 
 static int add_views(const struct storage *at, size_t piece, struct hyc_plan *plan)
@@ -254,7 +254,7 @@ static int add_views(const struct storage *at, size_t piece, struct hyc_plan *pl
 	bool named = piece != HYC_NO_PIECE && plan->pieces[piece].name;
 
 	for (uint32_t i = named; i < at->n; i++)
-		if (add_view(&at->in[i], piece, at->off, plan))
+		if (add_part(&at->in[i], piece, at->off, plan))
 			return -ENOMEM;
 	return 0;
 }

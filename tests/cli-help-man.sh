@@ -72,7 +72,8 @@ if command -v mapfile >/dev/null; then
 	"$HYC" pack "$TINY" -o "$work/a.hyc" >/dev/null
 	offers unpack hyc un
 	offers lossless hyc pack --codec = l
-	offers "--help --length= --offset= --version" hyc cat x.hyc --
+	offers "original" hyc ls --view = o
+	offers "--help --length= --offset= --version --view=" hyc cat x.hyc --
 	offers model.safetensors hyc cat "$work/a.hyc" model
 	offers cache= hycfs -o ca
 	offers noatime,timeout= hycfs -o noatime,ti

@@ -39,6 +39,9 @@ done
 for value in '' loud 3; do
 	usage "log=$value: must be error, warning, info or debug" "$archive" "$mnt" -o "log=$value"
 done
+for value in '' gguf Bin bin2; do
+	usage "view=$value: must be original, safetensors, bin or both" "$archive" "$mnt" -o "view=$value"
+done
 usage "notify_fd=1: must be a number from 3" "$archive" "$mnt" -o notify_fd=1
 usage "notify_fd=77: is not a descriptor that is open for writing" "$archive" "$mnt" -o notify_fd=77
 exec 7<"$archive"
@@ -60,6 +63,7 @@ while read -r option; do
 	case $option in
 	*=SIZE) option=${option%=*}=64M ;;
 	*=LEVEL) option=${option%=*}=info ;;
+	view=*) option=view=both ;;
 	notify_fd=*) continue ;;
 	*=*) option=${option%=*}=1 ;;
 	*\*) option=${option%\*}anything ;;

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,21 @@ static void look_at(struct hyc *archive)
 	}
 }
 
+/* A view may be refused, but not because the archive is. */
+static void look_at_view(const char *path, unsigned view)
+{
+	const struct hyc_options options = { .view = (enum hyc_view_kind)view };
+	struct hyc_error err = { 0 };
+	struct hyc *archive;
+
+	if (hyc_open(path, &options, &archive, &err)) {
+		must(err.code == -EEXIST && !strchr(err.msg, '\n'));
+		return;
+	}
+	look_at(archive);
+	hyc_close(archive);
+}
+
 static void ignore_message(void *arg, enum hyc_log_level level, const char *msg)
 {
 	(void)arg, (void)level, (void)msg;
@@ -178,5 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	look_at(archive);
 	hyc_close(archive);
+	for (unsigned view = HYC_VIEW_SAFETENSORS; hyc_view_name(view); view++)
+		look_at_view(path, view);
 	return 0;
 }

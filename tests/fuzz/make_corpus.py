@@ -5,9 +5,11 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bad"))
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import builder
 import make_bad
 import make_bad_sources
+import view_archives
 
 # For the archive target: some cases for each part of the format. (The replay of all of them as they are is tests/archive-bad.sh.)
 SEEDS = """good good_unreferenced_object good_zstd_without_content_size index_bomb one_more_n_files path_dotdot parent_missing expands_too_much extent_empty
@@ -38,6 +40,25 @@ def put_sources(out):
             put(f"{out}/{target}", case.split(".")[0], b.pickle_of(data) if case.startswith("pickle") else data)
 
 
+def put_archive(out, name, a):
+    image = a.image()
+    index_off, = struct.unpack_from("<Q", image, 40)
+    put(out + "/archive", name, b"\1" + image[:index_off] + a.raw(a.index()))
+    return image
+
+
+def put_views(out):
+    """Archives that have something to show in another container."""
+    def write(model, path):
+        name = os.path.basename(path).split(".")[0]
+        if name in ("model", "sharded-pytorch_model", "target-exists", "two-ends", "half-bytes"):
+            put_archive(out, "view-" + name, model)
+
+    view_archives.Model.write = write
+    view_archives.views(out)
+    view_archives.refused(out)
+
+
 def main():
     out = sys.argv[1]
     for name, _, _, change in make_bad.CASES:
@@ -45,9 +66,7 @@ def main():
             continue
         a = make_bad.make_good()
         change(a)
-        image = a.image()
-        index_off, = struct.unpack_from("<Q", image, 40)
-        put(out + "/archive", name, b"\1" + image[:index_off] + a.raw(a.index()))
+        image = put_archive(out, name, a)
         put(out + "/archive", name + ".raw", b"\0" + image) if name == "good" else None
     for name, dtype, modes, u in (("bf16", builder.BF16, (builder.RANS, builder.RAW), 10), ("bf16-one-unit", builder.BF16, (builder.RANS, builder.RANS), 11),
                                   ("f32", builder.F32, (builder.RANS, builder.RAW, builder.RAW, builder.CONSTANT), 10)):
@@ -61,6 +80,7 @@ def main():
         put(out + "/zstd", name, struct.pack("<I", n - 1)[:3] + b"\0" + frame)
     put(out + "/zstd", "text-round-trip", b"\0\0\0\x83" + text)
     put_sources(out)
+    put_views(out)
 
 
 if __name__ == "__main__":
