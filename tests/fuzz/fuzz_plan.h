@@ -31,7 +31,7 @@ static inline void check_copy(const struct hyc_piece *p, uint64_t file_bytes)
 	demand(p->off <= file_bytes && reach * hyc_dtype_bytes(p->dtype) <= file_bytes - p->off);
 }
 
-static inline void check_view(const struct hyc_plan *plan, const struct hyc_view *v)
+static inline void check_part(const struct hyc_plan *plan, const struct hyc_part *v)
 {
 	uint64_t bytes = v->dtype < HYC_N_DTYPES ? hyc_dtype_bytes(v->dtype) : 0;
 
@@ -62,8 +62,8 @@ static inline void check_plan(const struct hyc_plan *plan, uint64_t file_bytes)
 		demand(plan->pieces[i].strides != NULL);
 		check_copy(&plan->pieces[i], file_bytes);
 	}
-	for (i = 0; i < plan->n_views; i++)
-		check_view(plan, &plan->views[i]);
+	for (i = 0; i < plan->n_parts; i++)
+		check_part(plan, &plan->parts[i]);
 	for (i = 0; i < plan->n_patches; i++) {
 		const struct hyc_patch *p = &plan->patches[i];
 
