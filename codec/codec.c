@@ -67,7 +67,7 @@ static const struct hyc_backend avx2 = {
 static const struct hyc_backend avx512 = {
 	.name = "avx512", .available = hyc_cpu_has_avx512,
 	.decode = {
-		[HYC_CODEC_FLOAT] = hyc_float_decode_avx2,
+		[HYC_CODEC_FLOAT] = hyc_float_decode_avx512,
 	},
 };
 #endif
