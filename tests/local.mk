@@ -10,6 +10,11 @@ AM_LOG_FLAGS = -k 20 900
 check_PROGRAMS += test-damage check-hyper
 check_hyper_SOURCES = tests/check-hyper.c
 check_hyper_LDADD = libcore.la
+# The kernels against plain C. `make checkcodec && ./checkcodec --bench [ARCHIVE]` measures them.
+check_PROGRAMS += checkcodec
+checkcodec_SOURCES = tests/checkcodec.c tests/checkcodec.h tests/checkcodec-blocks.c tests/checkcodec-bench.c
+checkcodec_LDADD = libcore.la
+TESTS += checkcodec
 test_damage_SOURCES = tests/test-damage.c
 test_damage_LDADD = libcore.la
 
