@@ -23,12 +23,13 @@ static inline uint32_t hyc_tcq_simd_state(uint32_t state)
 	return state | (state >> 2) << HYC_RANS_BITS;
 }
 
-/* The next state, by the state and, from 8 on, by odd. */
-#define HYC_TCQ_SIMD_NEXT                                                                                              \
-	{ 0, 0x804, 1, 0x805, 0x806, 3, 2, 0x807, 1, 0x805, 0, 0x804, 0x807, 2, 3, 0x806 }
+/* The next state by the state, for an even k; for an odd one its lowest bit is the other. */
+#define HYC_TCQ_SIMD_NEXT \
+	0, 0x804, 1, 0x805, 0x806, 3, 2, 0x807
 
 /* A row takes at most one word for each column; loads of a step reach beyond the words it takes. */
-#define HYC_TCQ_ROW_BYTES (2 * HYC_TCQ_STRIPE + 64)
+#define HYC_TCQ_ROW_SLACK 64
+#define HYC_TCQ_ROW_BYTES (2 * HYC_TCQ_STRIPE + HYC_TCQ_ROW_SLACK)
 
 /* Where a unit's words are read. At the end of a block they are copied, lest a load reaches beyond it. */
 struct hyc_tcq_words {
