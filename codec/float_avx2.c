@@ -80,7 +80,7 @@ static inline __attribute__((always_inline)) void raw_group(const uint8_t *src, 
 	if (b & 4)
 		plane_group(src, 4, 0, group, out);
 	if (b & 2)
-		plane_group(src + (b & 4 ? hyc_float_raw_bytes(4, n) : 0), 2, b & 4, group, out);
+		plane_group(src + (b & 4 ? hyc_float_plane_bytes(4, n) : 0), 2, b & 4, group, out);
 	if (b == 1)
 		plane_group(src, 1, 0, group, out);
 }

@@ -155,7 +155,7 @@ static void check_damaged(const struct check_block *good, unsigned times)
 			/* Headers and tables are where the traps are. */
 			size_t at = check_below((uint32_t)(check_below(2) ? head : good->stored_len));
 
-			b.stored[at] = check_below(2) ? (uint8_t)check_random() : b.stored[at] ^ (uint8_t)(1u << check_below(8));
+			b.stored[at] = (uint8_t)(check_below(2) ? check_random() : b.stored[at] ^ 1u << check_below(8));
 		}
 		if (!check_below(6))
 			b.stored_len -= check_below((uint32_t)head);
