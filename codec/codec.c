@@ -71,6 +71,7 @@ static const struct hyc_backend avx512 = {
 	.decode = {
 		[HYC_CODEC_FLOAT] = hyc_float_decode_avx512,
 		[HYC_CODEC_TCQ] = hyc_tcq_decode_avx512,
+		[HYC_CODEC_HYPER] = hyc_hyper_decode_avx512,
 	},
 };
 #endif

@@ -2,11 +2,9 @@
 /* Hyper-Compression with AVX2: a step is four vectors of 8 lanes, each of which looks up a symbol, then a pair. */
 #include "config.h"
 
-#include "codec/rans_avx2.h"
-
 #include "codec/decoders.h"
 #include "codec/float.h"
-#include "codec/hyper.h"
+#include "codec/hyper_simd.h"
 
 #define VECTORS (HYC_RANS_LANES / 8)
 /* Of words that a group may look at from its first on. */
@@ -37,33 +35,15 @@ INLINE __m256i raw(const uint8_t *four, const uint8_t *two, unsigned q, size_t f
 	return value;
 }
 
-/* Four pairs. */
-INLINE void put4(uint8_t *out, const uint8_t *pairs, __m128i index, unsigned bytes)
-{
-	uint64_t a = (uint64_t)_mm_cvtsi128_si64(index), b = (uint64_t)_mm_extract_epi64(index, 1);
-	__m128i v, w;
-
-	if (bytes == 4) {
-		_mm_storeu_si128((__m128i *)out, hyc_rans_table4(index, (const uint32_t *)pairs));
-		return;
-	}
-	v = _mm_loadl_epi64((const __m128i *)(pairs + 8 * (size_t)(uint32_t)a));
-	w = _mm_loadl_epi64((const __m128i *)(pairs + 8 * (size_t)(uint32_t)b));
-	v = _mm_unpacklo_epi64(v, _mm_loadl_epi64((const __m128i *)(pairs + 8 * (a >> 32))));
-	w = _mm_unpacklo_epi64(w, _mm_loadl_epi64((const __m128i *)(pairs + 8 * (b >> 32))));
-	_mm_storeu_si128((__m128i *)out, v);
-	_mm_storeu_si128((__m128i *)(out + 16), w);
-}
-
 /* 8 even pairs and those that follow them. */
 INLINE void put(uint8_t *out, const uint8_t *pairs, __m256i even, __m256i odd, unsigned bytes)
 {
 	__m256i a = _mm256_unpacklo_epi32(even, odd), b = _mm256_unpackhi_epi32(even, odd);
 
-	put4(out, pairs, _mm256_castsi256_si128(a), bytes);
-	put4(out + (size_t)4 * bytes, pairs, _mm256_castsi256_si128(b), bytes);
-	put4(out + (size_t)8 * bytes, pairs, _mm256_extracti128_si256(a, 1), bytes);
-	put4(out + (size_t)12 * bytes, pairs, _mm256_extracti128_si256(b, 1), bytes);
+	hyc_hyper_put4(out, pairs, _mm256_castsi256_si128(a), bytes);
+	hyc_hyper_put4(out + (size_t)4 * bytes, pairs, _mm256_castsi256_si128(b), bytes);
+	hyc_hyper_put4(out + (size_t)8 * bytes, pairs, _mm256_extracti128_si256(a, 1), bytes);
+	hyc_hyper_put4(out + (size_t)12 * bytes, pairs, _mm256_extracti128_si256(b, 1), bytes);
 }
 
 INLINE int decode_unit(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *unit,
