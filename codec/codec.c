@@ -60,6 +60,7 @@ static const struct hyc_backend avx2 = {
 	.decode = {
 		[HYC_CODEC_FLOAT] = hyc_float_decode_avx2,
 		[HYC_CODEC_TCQ] = hyc_tcq_decode_avx2,
+		[HYC_CODEC_HYPER] = hyc_hyper_decode_avx2,
 	},
 };
 #endif

@@ -37,29 +37,33 @@ INLINE __m256i raw(const uint8_t *four, const uint8_t *two, unsigned q, size_t f
 	return value;
 }
 
+/* Four pairs. */
+INLINE void put4(uint8_t *out, const uint8_t *pairs, __m128i index, unsigned bytes)
+{
+	uint64_t a = (uint64_t)_mm_cvtsi128_si64(index), b = (uint64_t)_mm_extract_epi64(index, 1);
+	__m128i v, w;
+
+	if (bytes == 4) {
+		_mm_storeu_si128((__m128i *)out, hyc_rans_table4(index, (const uint32_t *)pairs));
+		return;
+	}
+	v = _mm_loadl_epi64((const __m128i *)(pairs + 8 * (size_t)(uint32_t)a));
+	w = _mm_loadl_epi64((const __m128i *)(pairs + 8 * (size_t)(uint32_t)b));
+	v = _mm_unpacklo_epi64(v, _mm_loadl_epi64((const __m128i *)(pairs + 8 * (a >> 32))));
+	w = _mm_unpacklo_epi64(w, _mm_loadl_epi64((const __m128i *)(pairs + 8 * (b >> 32))));
+	_mm_storeu_si128((__m128i *)out, v);
+	_mm_storeu_si128((__m128i *)(out + 16), w);
+}
+
 /* 8 even pairs and those that follow them. */
 INLINE void put(uint8_t *out, const uint8_t *pairs, __m256i even, __m256i odd, unsigned bytes)
 {
-	if (bytes == 4) {
-		__m256i e = _mm256_i32gather_epi32((const int *)pairs, even, 4);
-		__m256i o = _mm256_i32gather_epi32((const int *)pairs, odd, 4);
-		__m256i a = _mm256_unpacklo_epi32(e, o), b = _mm256_unpackhi_epi32(e, o);
+	__m256i a = _mm256_unpacklo_epi32(even, odd), b = _mm256_unpackhi_epi32(even, odd);
 
-		_mm256_storeu_si256((__m256i *)out, _mm256_permute2x128_si256(a, b, 0x20));
-		_mm256_storeu_si256((__m256i *)(out + 32), _mm256_permute2x128_si256(a, b, 0x31));
-		return;
-	}
-#pragma GCC unroll 2
-	for (unsigned half = 0; half < 2; half++, out += 64) {
-		__m128i e4 = half ? _mm256_extracti128_si256(even, 1) : _mm256_castsi256_si128(even);
-		__m128i o4 = half ? _mm256_extracti128_si256(odd, 1) : _mm256_castsi256_si128(odd);
-		__m256i e = _mm256_i32gather_epi64((const long long *)pairs, e4, 8);
-		__m256i o = _mm256_i32gather_epi64((const long long *)pairs, o4, 8);
-		__m256i a = _mm256_unpacklo_epi64(e, o), b = _mm256_unpackhi_epi64(e, o);
-
-		_mm256_storeu_si256((__m256i *)out, _mm256_permute2x128_si256(a, b, 0x20));
-		_mm256_storeu_si256((__m256i *)(out + 32), _mm256_permute2x128_si256(a, b, 0x31));
-	}
+	put4(out, pairs, _mm256_castsi256_si128(a), bytes);
+	put4(out + (size_t)4 * bytes, pairs, _mm256_castsi256_si128(b), bytes);
+	put4(out + (size_t)8 * bytes, pairs, _mm256_extracti128_si256(a, 1), bytes);
+	put4(out + (size_t)12 * bytes, pairs, _mm256_extracti128_si256(b, 1), bytes);
 }
 
 INLINE int decode_unit(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *unit,

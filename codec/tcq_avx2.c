@@ -29,7 +29,7 @@ INLINE __m256 step(const uint32_t *table, __m256i *x, uint32_t *trellis, const f
 	const __m256i quantiser = _mm256_set1_epi32(HYC_RANS_SLOTS), one = _mm256_set1_epi32(1);
 	__m256i state = _mm256_load_si256((const __m256i *)trellis), q = _mm256_and_si256(state, quantiser), entry, odd, m;
 
-	entry = _mm256_i32gather_epi32((const int *)table, _mm256_or_si256(_mm256_and_si256(*x, slots), q), 4);
+	entry = hyc_rans_table8(_mm256_or_si256(_mm256_and_si256(*x, slots), q), table);
 	*x = hyc_rans_advance8(*x, entry, w);
 	odd = _mm256_and_si256(_mm256_srli_epi32(entry, HYC_TCQ_ODD_BIT), one);
 	_mm256_store_si256((__m256i *)trellis, _mm256_xor_si256(_mm256_permutevar8x32_epi32(next, state), odd));
