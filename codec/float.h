@@ -105,4 +105,7 @@ void hyc_float_start(const struct hyc_float_stream *stream, struct hyc_float_lan
 int hyc_float_finish(const struct hyc_float_block *block, const struct hyc_float_unit *unit,
 		     const struct hyc_float_lanes lanes[HYC_FLOAT_MAX_FIELDS], uint8_t *dst, size_t done);
 
+/* The AVX2 kernel for a parsed block. */
+int hyc_float_block_avx2(const struct hyc_float_block *block, uint8_t *dst);
+
 #endif

@@ -237,7 +237,7 @@ int hyc_float_decode_avx512(const struct hyc_coding *coding, const uint8_t *src,
 		return result;
 	d.block = &block;
 	if (!takes(&block) || !hyc_rans_search_init(&d.search, block.table[0], block.layout->field[0].low_shift % 16))
-		return hyc_float_decode_avx2(coding, src, src_len, dst, dst_len);
+		return hyc_float_block_avx2(&block, dst);
 	units = choose_units(block.layout, d.search.depth == 7);
 	n_units = ((block.n - 1) >> block.unit_log2) + 1;
 	for (size_t i = 0; i < n_units && !result; i += n) {
