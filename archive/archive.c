@@ -120,8 +120,9 @@ int hyc_open(const char *path, const struct hyc_options *options, struct hyc **o
 		result = check_codecs(a, err);
 	if (!result) {
 		a->reported = calloc((size_t)a->index.n_blocks + 1, sizeof *a->reported);
+		a->served = calloc((size_t)a->index.n_blocks + 1, sizeof *a->served);
 		a->account = hyc_account_new();
-		if (!a->reported || !a->account || hyc_cache_new(cache_bytes, hyc_source_fill, a, &a->cache) ||
+		if (!a->reported || !a->served || !a->account || hyc_cache_new(cache_bytes, hyc_source_fill, a, &a->cache) ||
 		    hyc_prefetch_new(a, options, &a->prefetch))
 			result = hyc_fail(err, -ENOMEM, "%s: no memory", path);
 	}
@@ -142,6 +143,7 @@ void hyc_close(struct hyc *a)
 	hyc_account_free(a->account);
 	hyc_index_fini(&a->index);
 	free(a->reported);
+	free(a->served);
 	free(a->path);
 	free(a);
 }

@@ -29,6 +29,7 @@ struct hyc {
 	struct hyc_decode_count decode[HYC_N_CODECS];
 	atomic_uint_least64_t bytes_served, bytes_stored_read, errors;
 	atomic_uchar *reported; /* one for each block: its damage has been logged */
+	atomic_uchar *served;   /* one for each block: all of it was handed to somebody who keeps it, once */
 };
 
 /* How an object is coded, pos and key left open; borrows from the index. */
@@ -58,6 +59,12 @@ void hyc_source_run(struct hyc *archive, uint32_t object, uint32_t first, unsign
 
 /* Only check the stored bytes of a block against their hash. */
 int hyc_source_check(struct hyc *archive, uint32_t object, uint32_t block) HYC_CHECKED;
+
+/* Number of a block among those of all objects. */
+static inline uint32_t hyc_block_number(const struct hyc *archive, uint32_t object, uint32_t block)
+{
+	return hyc_get32(archive->index.objects[object].first_block) + block;
+}
 
 /* Write into msg where a block stands: tensor or file, and number. */
 void hyc_source_describe(const struct hyc *archive, uint32_t object, uint32_t block, char *msg, size_t room);

@@ -39,6 +39,7 @@ struct stream {
 	uint64_t border;    /* end of the extent its first request ended in, as pages begin before an extent does */
 	uint64_t ahead;     /* what is before it is read, or was taken by a thread */
 	uint64_t target;    /* up to where it shall be */
+	bool again;         /* it reads what was served before, so it is not kept any more */
 };
 
 struct hyc_prefetch {
@@ -132,15 +133,25 @@ static struct stream *most_urgent(struct hyc_prefetch *p)
 	return best;
 }
 
-/* Fill job with blocks from *off on, as far as end, and move *off behind them. False where there is only padding. */
-static bool cut_job(struct hyc_prefetch *p, uint32_t file, uint64_t *off, uint64_t end, struct job *job)
+static bool was_served(const struct hyc_prefetch *p, const struct hyc_piece *piece)
+{
+	return !piece->padding && atomic_load_explicit(&p->archive->served[hyc_block_number(p->archive, piece->object,
+											    piece->block)],
+						       memory_order_relaxed);
+}
+
+/*
+ * Fill job with blocks from *off on, as far as end, and move *off behind them; unless they are read again, not with such as
+ * were served before: other readers were here, and the kernel has those. False where nothing is left.
+ */
+static bool cut_job(struct hyc_prefetch *p, uint32_t file, uint64_t *off, uint64_t end, bool again, struct job *job)
 {
 	struct hyc_piece piece;
 
 	*job = (struct job){ .file = file };
 	while (*off < end && job->n < HYC_SOURCE_RUN) {
 		hyc_piece_at(p->archive, file, *off, &piece);
-		if (piece.padding) {
+		if (piece.padding || (!again && was_served(p, &piece))) {
 			if (job->n)
 				break;
 			*off += piece.len;
@@ -164,7 +175,7 @@ static bool next_job(struct hyc_prefetch *p, struct job *job)
 	struct stream *s;
 
 	while ((s = most_urgent(p))) {
-		if (cut_job(p, s->file, &s->ahead, s->target, job)) {
+		if (cut_job(p, s->file, &s->ahead, s->target, s->again, job)) {
 			job->stream = s;
 			job->start = s->start;
 			return true;
@@ -174,7 +185,7 @@ static bool next_job(struct hyc_prefetch *p, struct job *job)
 		uint64_t size = size_of(p, p->all_file);
 
 		if (p->all_pos < size) {
-			if (cut_job(p, p->all_file, &p->all_pos, size, job))
+			if (cut_job(p, p->all_file, &p->all_pos, size, false, job))
 				return true;
 		} else if (++p->all_file == p->archive->index.n_files) {
 			p->all = false;
@@ -382,6 +393,7 @@ void hyc_prefetch_note(struct hyc_prefetch *p, uint32_t file, uint64_t off, uint
 	hyc_piece_at(p->archive, file, off, &piece);
 	if (s->ahead < off + piece.len)
 		s->ahead = off + piece.len;
+	s->again = was_served(p, &piece);
 	if (s->target < end && len >= LARGE_REQUEST)
 		s->target = end;
 	if (s->follows >= 2 || (s->follows && len >= LARGE_REQUEST)) {

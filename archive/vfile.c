@@ -150,10 +150,15 @@ static void unpin(struct hyc *a, struct hyc_pin *pin, size_t served)
 {
 	uintptr_t handle = (uintptr_t)pin->handle;
 
-	if (handle & PADDING_TAG)
+	if (handle & PADDING_TAG) {
 		free((void *)(handle & ~PADDING_TAG));
-	else if (handle)
-		hyc_cache_put(a->cache, pin->handle, served);
+	} else if (handle) {
+		struct hyc_cache_key key = ((const struct hyc_cache_entry *)pin->handle)->key;
+
+		if (hyc_cache_put(a->cache, pin->handle, served) && served)
+			atomic_store_explicit(&a->served[hyc_block_number(a, key.object, key.block)], 1,
+					      memory_order_relaxed);
+	}
 	*pin = (struct hyc_pin){ NULL, 0, NULL };
 }
 

@@ -33,7 +33,6 @@ enum list { SERVED, USED, AHEAD, N_LISTS };
 
 struct entry {
 	struct hyc_cache_entry pub; /* must come first: it is what callers hold */
-	struct hyc_cache_key key;
 	struct entry *chain;        /* of the hash bucket */
 	struct entry *older, *newer; /* NULL: in no list */
 	enum list list;             /* to which it belongs when unpinned */
@@ -126,14 +125,14 @@ static struct entry *find(struct hyc_cache *c, struct hyc_cache_key key)
 {
 	struct entry *e = *bucket_of(c, key);
 
-	while (e && (e->key.object != key.object || e->key.block != key.block))
+	while (e && (e->pub.key.object != key.object || e->pub.key.block != key.block))
 		e = e->chain;
 	return e;
 }
 
 static void unhash(struct hyc_cache *c, struct entry *e)
 {
-	struct entry **p = bucket_of(c, e->key);
+	struct entry **p = bucket_of(c, e->pub.key);
 
 	while (*p != e)
 		p = &(*p)->chain;
@@ -356,7 +355,7 @@ static struct entry *new_entry(struct hyc_cache_key key, size_t len, enum list l
 
 	if (!e)
 		return NULL;
-	e->key = key;
+	e->pub.key = key;
 	e->pub.len = len;
 	e->list = list;
 	e->filling = true;
@@ -366,9 +365,9 @@ static struct entry *new_entry(struct hyc_cache_key key, size_t len, enum list l
 /* Put an entry with memory into the table; false if another was faster. With the lock of its shard. */
 static bool publish(struct hyc_cache *c, struct entry *e)
 {
-	struct entry **bucket = bucket_of(c, e->key);
+	struct entry **bucket = bucket_of(c, e->pub.key);
 
-	if (find(c, e->key))
+	if (find(c, e->pub.key))
 		return false;
 	e->chain = *bucket;
 	*bucket = e;
@@ -387,7 +386,7 @@ static void discard(struct hyc_cache *c, struct entry *e)
 
 static struct hyc_cache_slot slot_of(struct entry *e, size_t staging)
 {
-	return (struct hyc_cache_slot){ e->key, e->buffer.data, e->staging.data, e->pub.len, staging, e };
+	return (struct hyc_cache_slot){ e->pub.key, e->buffer.data, e->staging.data, e->pub.len, staging, e };
 }
 
 /* A reference is given up; with the lock of the shard. True where the entry is nobody's any more. */
@@ -508,17 +507,21 @@ int hyc_cache_get(struct hyc_cache *c, struct hyc_cache_key key, size_t len, siz
 	return r;
 }
 
-void hyc_cache_put(struct hyc_cache *c, const struct hyc_cache_entry *entry, size_t served)
+bool hyc_cache_put(struct hyc_cache *c, const struct hyc_cache_entry *entry, size_t served)
 {
+	bool all;
+
 	struct entry *e = (struct entry *)entry;
-	struct shard *s = shard_of(c, e->key);
+	struct shard *s = shard_of(c, e->pub.key);
 
 	pthread_mutex_lock(&s->lock);
 	assert(e->refs > 0);
 	e->served += served;
+	all = e->served >= e->pub.len;
 	unref(c, s, e); /* what was given to a reader has not failed */
 	pthread_mutex_unlock(&s->lock);
 	tell_room(c);
+	return all;
 }
 
 int hyc_cache_ahead(struct hyc_cache *c, struct hyc_cache_key key, size_t len, size_t staging, struct hyc_cache_slot *slot)

@@ -29,6 +29,7 @@ struct hyc_cache_key {
 
 /* A pinned block. data is immutable while pinned. */
 struct hyc_cache_entry {
+	struct hyc_cache_key key;
 	const uint8_t *data;
 	size_t len;
 };
@@ -68,8 +69,8 @@ enum hyc_cache_how {
 int hyc_cache_get(struct hyc_cache *cache, struct hyc_cache_key key, size_t len, size_t staging, enum hyc_cache_how how,
 		  const struct hyc_cache_entry **out) __attribute__((warn_unused_result));
 
-/* served: bytes of the block that were handed to someone who keeps them and will not soon ask again. */
-void hyc_cache_put(struct hyc_cache *cache, const struct hyc_cache_entry *entry, size_t served);
+/* served: bytes of the block that were handed to someone who keeps them and will not soon ask again. True once that is all of them. */
+bool hyc_cache_put(struct hyc_cache *cache, const struct hyc_cache_entry *entry, size_t served);
 
 /*
  * Begin to fill the block of key ahead of its readers. 0: the caller fills *slot and then calls hyc_cache_ahead_done, in any case.

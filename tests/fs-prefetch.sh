@@ -53,6 +53,12 @@ read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order: wrong bytes"
 [ "$(stat_of prefetched)" -ge 16 ] || fail "in order: $(stat_of prefetched) of $total blocks decoded ahead"
 [ "$(stat_of prefetch_used)" = "$(stat_of prefetched)" ] || fail "in order: $(stat_of prefetch_used) of $(stat_of prefetched) used"
 [ "$(stat_of prefetch_wasted)" = 0 ] || fail "in order: $(stat_of prefetch_wasted) blocks decoded in vain"
+# The same once more, when the kernel has forgotten it.
+before=$(stat_of prefetched)
+"$PYTHON" -c 'import os, sys
+os.posix_fadvise(os.open(sys.argv[1], os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)' "$file"
+read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order, again: wrong bytes"
+[ "$(stat_of prefetched)" -gt "$before" ] || fail "in order, again: nothing decoded ahead"
 umount_hyc "$work/mnt"
 
 mounted prefetch=off
