@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "archive/archive.h"
+#include "archive/prefetch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,8 +122,10 @@ int hyc_open(const char *path, const struct hyc_options *options, struct hyc **o
 		result = hyc_view_make(&a->index, options->view, path, &a->view, err);
 	if (!result) {
 		a->reported = calloc((size_t)a->index.n_blocks + 1, sizeof *a->reported);
+		a->served = calloc((size_t)a->index.n_blocks + 1, sizeof *a->served);
 		a->account = hyc_account_new();
-		if (!a->reported || !a->account || hyc_cache_new(cache_bytes, hyc_source_fill, a, &a->cache))
+		if (!a->reported || !a->served || !a->account || hyc_cache_new(cache_bytes, hyc_source_fill, a, &a->cache) ||
+		    hyc_prefetch_new(a, options, &a->prefetch))
 			result = hyc_fail(err, -ENOMEM, "%s: no memory", path);
 	}
 	if (result) {
@@ -137,6 +140,7 @@ void hyc_close(struct hyc *a)
 {
 	if (!a)
 		return;
+	hyc_prefetch_free(a->prefetch);
 	hyc_cache_free(a->cache);
 	hyc_account_free(a->account);
 	if (a->view)
@@ -144,6 +148,7 @@ void hyc_close(struct hyc *a)
 	else
 		hyc_index_fini(&a->index);
 	free(a->reported);
+	free(a->served);
 	free(a->path);
 	free(a);
 }
@@ -341,6 +346,7 @@ void hyc_stats(const struct hyc *a, struct hyc_stats *stats)
 	*stats = (struct hyc_stats){
 		.cache_limit = cache.limit, .cache_bytes = cache.bytes, .hits = cache.hits, .misses = cache.misses,
 		.evictions = cache.evictions, .in_flight = cache.in_flight,
+		.prefetched = cache.ahead, .prefetch_used = cache.ahead_used, .prefetch_wasted = cache.ahead_wasted,
 		.bytes_served = atomic_load(&a->bytes_served),
 		.bytes_stored_read = atomic_load(&a->bytes_stored_read),
 		.errors = atomic_load(&a->errors),

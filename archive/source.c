@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "archive/archive.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 struct hyc_coding hyc_object_coding(const struct hyc_index *index, uint32_t object)
@@ -119,34 +119,31 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-int hyc_source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *dst)
+uint32_t hyc_source_staging(const struct hyc *a, uint32_t object, uint32_t block)
 {
 	const struct hyc_disk_object *o = &a->index.objects[object];
-	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(o->first_block) + block];
-	size_t stored_len = hyc_get32(b->stored), len = hyc_object_block_bytes(o, block);
+	uint32_t stored = hyc_get32(a->index.blocks[hyc_get32(o->first_block) + block].stored);
+
+	return stored == hyc_object_block_bytes(o, block) ? 0 : stored;
+}
+
+static int source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *dst, uint8_t *staging)
+{
+	const struct hyc_disk_object *o = &a->index.objects[object];
+	size_t stored_len = hyc_source_staging(a, object, block), len = hyc_object_block_bytes(o, block);
 	struct hyc_coding coding = hyc_object_coding(&a->index, object);
 	struct hyc_decode_count *count = &a->decode[coding.codec];
-	cleanup_free uint8_t *memory = NULL;
-	uint8_t *stored = dst;
-	uint64_t start;
-	int result;
+	uint64_t start = now_ns();
+	int result = load_stored(a, object, block, stored_len ? staging : dst);
 
-	/* A block stored as it is needs no second buffer. */
-	if (stored_len != len) {
-		stored = memory = malloc(stored_len);
-		if (!memory)
-			return report(a, object, block, -ENOMEM, "no memory to read it");
-	}
-	start = now_ns();
-	result = load_stored(a, object, block, stored);
 	if (result)
 		return result;
 	coding.pos = (uint64_t)block * hyc_get32(o->block_bytes);
 	coding.key = a->serial << 32 | object;
 	/* For a block stored as it is, reading is all there is. */
-	if (stored_len != len) {
+	if (stored_len) {
 		start = now_ns();
-		result = hyc_block_decode(&coding, stored, stored_len, dst, len);
+		result = hyc_block_decode(&coding, staging, stored_len, dst, len);
 		if (result)
 			return report(a, object, block, result, result == -ENOMEM ? "no memory to decode it" :
 				      "the block is malformed");
@@ -155,6 +152,22 @@ int hyc_source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *ds
 	atomic_fetch_add(&count->decoded_bytes, len);
 	atomic_fetch_add(&count->nanoseconds, now_ns() - start);
 	return 0;
+}
+
+void hyc_source_run(struct hyc *a, uint32_t object, uint32_t first, unsigned n, struct hyc_source_dst *dst)
+{
+	for (unsigned i = 0; i < n; i++)
+		dst[i].result = source_block(a, object, first + i, dst[i].data, dst[i].staging);
+}
+
+int hyc_source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *dst)
+{
+	uint32_t staging = hyc_source_staging(a, object, block);
+	cleanup_free uint8_t *memory = staging ? malloc(staging) : NULL;
+
+	if (staging && !memory)
+		return report(a, object, block, -ENOMEM, "no memory to read it");
+	return source_block(a, object, block, dst, memory);
 }
 
 int hyc_source_check(struct hyc *a, uint32_t object, uint32_t block)
@@ -167,8 +180,10 @@ int hyc_source_check(struct hyc *a, uint32_t object, uint32_t block)
 	return load_stored(a, object, block, stored);
 }
 
-int hyc_source_fill(void *arg, struct hyc_cache_key key, uint8_t *dst, size_t len)
+int hyc_source_fill(void *arg, const struct hyc_cache_slot *slot)
 {
-	(void)len;
-	return hyc_source_block(arg, key.object, key.block, dst);
+	struct hyc_source_dst dst = { .data = slot->dst, .staging = slot->staging };
+
+	hyc_source_run(arg, slot->key.object, slot->key.block, 1, &dst);
+	return dst.result;
 }

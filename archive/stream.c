@@ -21,15 +21,10 @@ struct stream {
 	bool told; /* err is filled */
 };
 
-/* A run of bytes within one block, or of padding, or in memory. */
 struct segment {
-	uint32_t object, block;
-	uint32_t skip, len;
-	bool padding;
-	const uint8_t *memory; /* borrowed; NULL: neither */
-	uint8_t fill;
+	struct hyc_piece piece;
 	int result;
-	uint8_t *data;
+	uint8_t *data; /* the decoded block, or the padding */
 	size_t room;
 };
 
@@ -37,40 +32,19 @@ static int produce(void *arg, void *slot)
 {
 	struct stream *s = arg;
 	struct segment *seg = slot;
-	const struct hyc_index *x = &s->archive->index;
-	const struct hyc_disk_extent *e;
-	uint64_t end, pos;
-	size_t need;
+	struct hyc_piece *piece = &seg->piece;
+	size_t need = 0;
 
 	if (s->off >= s->end)
 		return 0;
-	e = hyc_extent_at(x, s->file, s->off, &end);
-	if (end > s->end)
-		end = s->end;
-	pos = s->off - hyc_get64(e->file_off) + hyc_get64(e->start);
-	seg->padding = hyc_get32(e->kind) == HYC_EXTENT_PADDING;
-	seg->memory = hyc_get32(e->kind) == HYC_EXTENT_MEMORY ? hyc_extent_memory(s->archive, e, s->off) : NULL;
-	if (seg->memory) {
-		/* All heads together have fewer than 2^32 bytes. */
-		seg->len = (uint32_t)(end - s->off);
-		need = 0;
-	} else if (seg->padding) {
-		/* Padding is at most HYC_MAX_PADDING long. */
-		seg->fill = (uint8_t)hyc_get32(e->target);
-		seg->skip = 0;
-		seg->len = (uint32_t)(end - s->off);
-		need = seg->len;
-	} else {
-		const struct hyc_disk_object *o = &x->objects[hyc_get32(e->target)];
-		uint32_t block_bytes = hyc_get32(o->block_bytes);
-
-		seg->object = hyc_get32(e->target);
-		seg->block = (uint32_t)(pos / block_bytes);
-		seg->skip = (uint32_t)(pos % block_bytes);
-		need = hyc_object_block_bytes(o, seg->block);
-		seg->len = (uint32_t)(end - s->off < need - seg->skip ? end - s->off : need - seg->skip);
-	}
-	s->off += seg->len;
+	hyc_piece_at(s->archive, s->file, s->off, piece);
+	if (piece->len > s->end - s->off)
+		piece->len = (uint32_t)(s->end - s->off);
+	if (hyc_piece_has_block(piece))
+		need = hyc_object_block_bytes(&s->archive->index.objects[piece->object], piece->block);
+	else if (piece->padding) /* of which there is at most HYC_MAX_PADDING */
+		need = piece->len;
+	s->off += piece->len;
 	if (need > seg->room) {
 		free(seg->data);
 		seg->data = malloc(need);
@@ -89,14 +63,11 @@ static int work(void *arg, void *slot)
 	struct stream *s = arg;
 	struct segment *seg = slot;
 
-	if (seg->memory) {
-		seg->result = 0;
-	} else if (seg->padding) {
-		memset(seg->data, seg->fill, seg->len);
-		seg->result = 0;
-	} else {
-		seg->result = hyc_source_block(s->archive, seg->object, seg->block, seg->data);
-	}
+	seg->result = 0;
+	if (hyc_piece_has_block(&seg->piece))
+		seg->result = hyc_source_block(s->archive, seg->piece.object, seg->piece.block, seg->data);
+	else if (seg->piece.padding)
+		memset(seg->data, seg->piece.fill, seg->piece.len);
 	return 0;
 }
 
@@ -104,16 +75,17 @@ static int consume(void *arg, void *slot)
 {
 	struct stream *s = arg;
 	struct segment *seg = slot;
+	const struct hyc_piece *piece = &seg->piece;
 	char where[700];
 
 	if (seg->result) {
 		s->told = true;
-		hyc_source_describe(s->archive, seg->object, seg->block, where, sizeof where);
+		hyc_source_describe(s->archive, piece->object, piece->block, where, sizeof where);
 		if (seg->result == -EBADMSG)
 			return hyc_fail(s->err, -EBADMSG, "%s: %s: damaged", s->archive->path, where);
 		return hyc_fail_errno(s->err, seg->result, "%s: %s", s->archive->path, where);
 	}
-	s->sink_result = s->sink(s->arg, seg->memory ? seg->memory : seg->data + seg->skip, seg->len, s->err);
+	s->sink_result = s->sink(s->arg, piece->memory ? piece->memory : seg->data + piece->skip, piece->len, s->err);
 	/* Any non-zero value must stop the run. */
 	return s->sink_result ? -ECANCELED : 0;
 }

@@ -68,8 +68,12 @@ static void put_stats(struct hycfs *fs, FILE *out)
 	put_number(out, "misses", stats.misses);
 	put_number(out, "evictions", stats.evictions);
 	put_number(out, "in_flight", stats.in_flight);
+	put_number(out, "prefetched", stats.prefetched);
+	put_number(out, "prefetch_used", stats.prefetch_used);
+	put_number(out, "prefetch_wasted", stats.prefetch_wasted);
 	put_decode(out, "blocks_decoded", &stats, false);
 	put_decode(out, "decode_gbps", &stats, true);
+	put_number(out, "reads", atomic_load(&fs->reads_done));
 	put_number(out, "bytes_served", stats.bytes_served);
 	put_number(out, "bytes_stored_read", stats.bytes_stored_read);
 	put_number(out, "errors", stats.errors);

@@ -16,6 +16,8 @@ struct hyc_mount_options {
 	uint64_t cache_bytes;             /* 0: the default of libhyc */
 	enum hyc_view_kind view;
 	unsigned threads;                 /* that serve requests */
+	enum hyc_prefetch_mode prefetch;
+	int readahead_kb;                 /* of the kernel; -1: its default */
 	unsigned timeout_s;               /* idle time after which hycfs unmounts itself; 0: never */
 	int notify_fd;                    /* -1: none */
 	uid_t uid;

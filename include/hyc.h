@@ -50,8 +50,17 @@ enum hyc_view_kind { HYC_VIEW_ORIGINAL, HYC_VIEW_SAFETENSORS, HYC_VIEW_BIN, HYC_
 /* "original", "safetensors", "bin", "both"; NULL past the last. */
 HYC_API const char *hyc_view_name(unsigned view);
 
+/* What hyc_read and hyc_pin decode beyond what was asked for. */
+enum hyc_prefetch_mode {
+	HYC_PREFETCH_AUTO, /* what a file's readers, as they go on in order, will want next */
+	HYC_PREFETCH_OFF,
+	HYC_PREFETCH_ALL,  /* besides, all files in order, as far as the cache has room */
+};
+
 struct hyc_options {
 	uint64_t cache_bytes; /* decoded and in-flight bytes held at once, at least HYC_CACHE_MIN; 0: hyc_cache_default() */
+	unsigned threads;     /* that decode ahead of readers; 0: one for each processor. None runs before something is read */
+	enum hyc_prefetch_mode prefetch;
 	enum hyc_view_kind view;
 };
 
@@ -66,6 +75,9 @@ HYC_API uint64_t hyc_cache_default(void);
  */
 HYC_API int hyc_open(const char *path, const struct hyc_options *options, struct hyc **out, struct hyc_error *err);
 HYC_API void hyc_close(struct hyc *archive); /* NULL is fine */
+
+/* Start the threads that decode ahead now, rather than when they are first of use: in a process that has forked for the last time. */
+HYC_API void hyc_prefetch_start(struct hyc *archive);
 
 /*
  * Backends: the same decoders for different processors, with the same results. The first hyc_open chooses the fastest one, or the
@@ -157,10 +169,20 @@ struct hyc_pin {
 
 /*
  * Pin the bytes from off on: pin->len is at least 1 and at most len, as far as one block or extent goes; 0 at or past the end of the file.
- * Returns 0 or the errors of hyc_read. A thread holds at most one pin when it asks for the next: ask, use, unpin.
+ * Returns 0 or the errors of hyc_read. A thread holds no pin when it asks for one: ask, use, unpin.
  */
 HYC_API int hyc_pin(struct hyc *archive, uint32_t file, uint64_t off, size_t len, struct hyc_pin *pin);
 HYC_API void hyc_unpin(struct hyc *archive, struct hyc_pin *pin);
+
+/*
+ * Pin up to max successive pieces, together at most len bytes: *n gets their number, 0 only at or past the end of the file. Where memory is
+ * short, or something further on is damaged, they are fewer than there could be, but one at least. Called with no pin in hand.
+ */
+HYC_API int hyc_pin_run(struct hyc *archive, uint32_t file, uint64_t off, size_t len, struct hyc_pin *pins, unsigned max,
+			unsigned *n);
+
+/* hyc_unpin, where the bytes went to somebody who keeps them (a page cache): once all of a block did, it is the first to be dropped. */
+HYC_API void hyc_unpin_served(struct hyc *archive, struct hyc_pin *pin);
 
 /*
  * Hand the bytes [off, off + len) of a file (clipped to its size) to sink in order, decoded ahead by threads. Bypasses the cache.
@@ -188,6 +210,7 @@ HYC_API int hyc_verify(struct hyc *archive, const struct hyc_verify_options *opt
 
 struct hyc_stats {
 	uint64_t cache_limit, cache_bytes, hits, misses, evictions, in_flight;
+	uint64_t prefetched, prefetch_used, prefetch_wasted; /* blocks decoded ahead: all, those read then, those dropped before */
 	uint64_t bytes_served, bytes_stored_read, errors;
 	struct {
 		const char *codec; /* NULL: unused slot */

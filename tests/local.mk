@@ -7,7 +7,8 @@ AM_TESTS_ENVIRONMENT = \
 LOG_COMPILER = timeout
 AM_LOG_FLAGS = -k 20 900
 
-check_PROGRAMS += test-damage check-hyper
+check_PROGRAMS += test-damage check-hyper stress-mmap
+stress_mmap_SOURCES = tests/stress-mmap.c
 check_hyper_SOURCES = tests/check-hyper.c
 check_hyper_LDADD = libcore.la
 # The kernels against plain C. `make checkcodec && ./checkcodec --bench [ARCHIVE]` measures them.
@@ -110,11 +111,11 @@ dist_check_SCRIPTS += \
 	tests/pack-lossy-reproducible.sh \
 	tests/pack-bad.sh tests/pack-gguf.sh tests/pack-torch.sh \
 	tests/pack-safetensors.sh tests/pack-sources.sh tests/pack-symlinks.sh \
-	tests/cli-cat.sh tests/cli-help-man.sh tests/cli-ls-info-json.sh tests/cli-unpack.sh \
+	tests/cli-cat.sh tests/cli-help-man.sh tests/cli-ls-info-json.sh tests/cli-top.sh tests/cli-unpack.sh \
 	tests/cli-unpack-diskfull.sh tests/cli-usage.sh tests/cli-verify.sh \
 	tests/fs-archive-truncated-while-mounted.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
-	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh \
-	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-user.sh \
+	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh tests/fs-prefetch.sh \
+	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-stress.sh tests/fs-user.sh \
 	tests/view-bin.sh tests/view-limits.sh tests/view-safetensors.sh tests/view-torch.sh \
 	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/bench-programs.sh
 
@@ -124,7 +125,7 @@ TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)
 THREAD_TESTS = \
 	test-base test-cache \
 	tests/pack-dedup.sh tests/pack-reproducible.sh tests/pack-safetensors.sh tests/cli-unpack.sh \
-	tests/cli-verify.sh tests/fs-corrupt-eio.sh tests/fs-mount-diff.sh tests/fs-parallel.sh tests/fs-random-reads.sh \
+	tests/cli-verify.sh tests/fs-corrupt-eio.sh tests/fs-mount-diff.sh tests/fs-parallel.sh tests/fs-prefetch.sh tests/fs-random-reads.sh tests/fs-stress.sh \
 	tests/fs-sigterm-busy.sh tests/consumer-transformers.sh
 
 check-threads:
