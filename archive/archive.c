@@ -343,7 +343,7 @@ void hyc_stats(const struct hyc *a, struct hyc_stats *stats)
 		if (!atomic_load(&a->decode[c].blocks))
 			continue;
 		stats->decode[slot].codec = hyc_codec_name(c);
-		stats->decode[slot].backend = hyc_backend_name();
+		stats->decode[slot].backend = hyc_codec_backend(c);
 		stats->decode[slot].blocks = atomic_load(&a->decode[c].blocks);
 		stats->decode[slot].decoded_bytes = atomic_load(&a->decode[c].decoded_bytes);
 		stats->decode[slot++].nanoseconds = atomic_load(&a->decode[c].nanoseconds);

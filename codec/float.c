@@ -156,17 +156,17 @@ int hyc_float_parse(uint32_t dtype, const uint8_t *src, size_t src_len, size_t d
 	return units_bytes == src_len - pos ? 0 : -EBADMSG;
 }
 
-void hyc_float_unit(const struct hyc_float_block *block, size_t unit, size_t n, const uint8_t **pos,
-		    const uint8_t *raw[HYC_FLOAT_MAX_FIELDS], struct hyc_float_stream stream[HYC_FLOAT_MAX_FIELDS])
+void hyc_float_unit(const struct hyc_float_block *block, size_t i, const uint8_t **pos, struct hyc_float_unit *unit)
 {
-	const uint8_t *dir = block->directory + unit * block->n_streams * 4, *p = *pos;
+	const uint8_t *dir = block->directory + i * block->n_streams * 4, *p = *pos;
 
+	unit->n = unit_elements(block, i);
 	for (unsigned f = 0; f < block->layout->n_fields; f++) {
 		if (block->mode[f] == HYC_FLOAT_RAW) {
-			raw[f] = p;
-			p += hyc_float_raw_bytes(block->layout->field[f].bits, n);
+			unit->raw[f] = p;
+			p += hyc_float_raw_bytes(block->layout->field[f].bits, unit->n);
 		} else if (block->mode[f] == HYC_FLOAT_RANS) {
-			struct hyc_float_stream *s = &stream[f];
+			struct hyc_float_stream *s = &unit->stream[f];
 
 			s->n_words = hyc_load16(dir);
 			s->n_exceptions = hyc_load16(dir + 2);
@@ -178,6 +178,13 @@ void hyc_float_unit(const struct hyc_float_block *block, size_t unit, size_t n, 
 		}
 	}
 	*pos = p;
+}
+
+void hyc_float_start(const struct hyc_float_stream *stream, struct hyc_float_lanes *lanes)
+{
+	for (unsigned l = 0; l < HYC_RANS_LANES; l++)
+		lanes->x[l] = hyc_load32(stream->states + 4 * l);
+	lanes->words = stream->words;
 }
 
 /* Elements of 1, 2 and 4 bytes at any alignment. */
@@ -228,16 +235,17 @@ static const uint8_t *rans_group(uint32_t *x, const uint32_t *table, const uint8
 }
 
 static inline __attribute__((always_inline)) int
-rans_pass(const struct hyc_float_stream *s, struct hyc_float_field field, const uint32_t *table, uint8_t *dst,
-	  size_t n, unsigned bytes)
+rans_pass(const struct hyc_float_stream *s, const struct hyc_float_lanes *lanes, struct hyc_float_field field,
+	  const uint32_t *table, uint8_t *dst, size_t done, size_t n, unsigned bytes)
 {
 	uint32_t x[HYC_RANS_LANES];
 	uint16_t symbol[HYC_RANS_GROUP];
-	const uint8_t *w = s->words, *end = w + 2 * (size_t)s->n_words;
+	const uint8_t *w = lanes->words, *end = s->words + 2 * (size_t)s->n_words;
 
-	for (unsigned l = 0; l < HYC_RANS_LANES; l++)
-		x[l] = hyc_load32(s->states + 4 * l);
-	for (size_t group = 0; group < n; group += HYC_RANS_GROUP) {
+	if (w > end)
+		return -EBADMSG;
+	memcpy(x, lanes->x, sizeof x);
+	for (size_t group = done; group < n; group += HYC_RANS_GROUP) {
 		size_t len = n - group < HYC_RANS_GROUP ? n - group : HYC_RANS_GROUP;
 
 		w = rans_group(x, table, w, end, symbol, len);
@@ -271,17 +279,17 @@ static int exceptions_pass(const struct hyc_float_stream *s, struct hyc_float_fi
 
 /* A plane of w bits whose bits stand at bit `at` of the field. */
 static inline __attribute__((always_inline)) const uint8_t *
-plane_pass(const uint8_t *src, unsigned w, unsigned at, struct hyc_float_field field, uint8_t *dst, size_t n,
-	   unsigned bytes)
+plane_pass(const uint8_t *src, unsigned w, unsigned at, struct hyc_float_field field, uint8_t *dst, size_t done,
+	   size_t n, unsigned bytes)
 {
 	size_t row_elems = 1024 / w;
 
 	if (w == 8) {
-		for (size_t e = 0; e < n; e++)
+		for (size_t e = done; e < n; e++)
 			or_elem(dst, bytes, e, hyc_float_place(field, (uint32_t)src[e] << at));
 		return src + hyc_align_up(n, 16);
 	}
-	for (size_t group = 0; group < n; group += HYC_RANS_GROUP) {
+	for (size_t group = done; group < n; group += HYC_RANS_GROUP) {
 		size_t len = n - group < HYC_RANS_GROUP ? n - group : HYC_RANS_GROUP;
 		const uint8_t *row = src + group / row_elems * 128;
 		unsigned shift = (unsigned)(group % row_elems) / HYC_RANS_GROUP * w;
@@ -298,37 +306,38 @@ plane_pass(const uint8_t *src, unsigned w, unsigned at, struct hyc_float_field f
 
 /* layout by value and constant where this is inlined, so that each field becomes a loop with constant shifts. */
 static inline __attribute__((always_inline)) int
-decode_unit(const struct hyc_float_block *block, struct hyc_float_layout layout, const uint8_t *raw[],
-	    const struct hyc_float_stream stream[], uint8_t *dst, size_t n)
+finish_unit(const struct hyc_float_block *block, struct hyc_float_layout layout, const struct hyc_float_unit *unit,
+	    const struct hyc_float_lanes *lanes, uint8_t *dst, size_t done)
 {
 	unsigned bytes = layout.elem_bytes;
+	size_t n = unit->n;
 	uint32_t base = 0;
 
 	for (unsigned f = 0; f < layout.n_fields; f++)
 		if (block->mode[f] == HYC_FLOAT_CONSTANT)
 			base |= hyc_float_place(layout.field[f], block->constant[f]);
-	for (size_t e = 0; e < n; e++)
+	for (size_t e = done; e < n; e++)
 		store_elem(dst + e * bytes, bytes, base);
 #pragma GCC unroll 4
 	for (unsigned f = 0; f < layout.n_fields; f++) {
 		struct hyc_float_field field = layout.field[f];
 
 		if (block->mode[f] == HYC_FLOAT_RAW) {
-			const uint8_t *p = raw[f];
+			const uint8_t *p = unit->raw[f];
 
 			if (field.bits & 8)
-				p = plane_pass(p, 8, 0, field, dst, n, bytes);
+				p = plane_pass(p, 8, 0, field, dst, done, n, bytes);
 			if (field.bits & 4)
-				p = plane_pass(p, 4, 0, field, dst, n, bytes);
+				p = plane_pass(p, 4, 0, field, dst, done, n, bytes);
 			if (field.bits & 2)
-				p = plane_pass(p, 2, field.bits & 4, field, dst, n, bytes);
+				p = plane_pass(p, 2, field.bits & 4, field, dst, done, n, bytes);
 			if (field.bits & 1)
-				plane_pass(p, 1, field.bits & 6, field, dst, n, bytes);
+				plane_pass(p, 1, field.bits & 6, field, dst, done, n, bytes);
 		} else if (block->mode[f] == HYC_FLOAT_RANS) {
-			int result = rans_pass(&stream[f], field, block->table[f], dst, n, bytes);
+			int result = rans_pass(&unit->stream[f], &lanes[f], field, block->table[f], dst, done, n, bytes);
 
 			if (!result)
-				result = exceptions_pass(&stream[f], field, dst, n, bytes);
+				result = exceptions_pass(&unit->stream[f], field, dst, n, bytes);
 			if (result)
 				return result;
 		}
@@ -336,27 +345,33 @@ decode_unit(const struct hyc_float_block *block, struct hyc_float_layout layout,
 	return 0;
 }
 
+int hyc_float_finish(const struct hyc_float_block *block, const struct hyc_float_unit *unit,
+		     const struct hyc_float_lanes lanes[HYC_FLOAT_MAX_FIELDS], uint8_t *dst, size_t done)
+{
+	if (block->layout->elem_bytes == 1)
+		return finish_unit(block, hyc_float_byte, unit, lanes, dst, done);
+	if (block->layout->elem_bytes == 4)
+		return finish_unit(block, hyc_float_f32, unit, lanes, dst, done);
+	if (block->layout->n_fields == 3)
+		return finish_unit(block, hyc_float_f16, unit, lanes, dst, done);
+	return finish_unit(block, hyc_float_bf16, unit, lanes, dst, done);
+}
+
 int hyc_float_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
 {
 	struct hyc_float_block block;
-	const uint8_t *raw[HYC_FLOAT_MAX_FIELDS], *pos;
-	struct hyc_float_stream stream[HYC_FLOAT_MAX_FIELDS];
+	struct hyc_float_unit unit;
+	struct hyc_float_lanes lanes[HYC_FLOAT_MAX_FIELDS];
 	int result = hyc_float_parse(coding->dtype, src, src_len, dst_len, &block);
+	const uint8_t *pos = block.units;
 
-	pos = block.units;
-	for (size_t unit = 0; !result && unit << block.unit_log2 < block.n; unit++) {
-		size_t n = unit_elements(&block, unit);
-
-		hyc_float_unit(&block, unit, n, &pos, raw, stream);
-		if (block.layout->elem_bytes == 1)
-			result = decode_unit(&block, hyc_float_byte, raw, stream, dst, n);
-		else if (block.layout->elem_bytes == 4)
-			result = decode_unit(&block, hyc_float_f32, raw, stream, dst, n);
-		else if (block.layout->n_fields == 3)
-			result = decode_unit(&block, hyc_float_f16, raw, stream, dst, n);
-		else
-			result = decode_unit(&block, hyc_float_bf16, raw, stream, dst, n);
-		dst += n * block.layout->elem_bytes;
+	for (size_t i = 0; !result && i << block.unit_log2 < block.n; i++) {
+		hyc_float_unit(&block, i, &pos, &unit);
+		for (unsigned f = 0; f < block.layout->n_fields; f++)
+			if (block.mode[f] == HYC_FLOAT_RANS)
+				hyc_float_start(&unit.stream[f], &lanes[f]);
+		result = hyc_float_finish(&block, &unit, lanes, dst, 0);
+		dst += unit.n * block.layout->elem_bytes;
 	}
 	return result;
 }

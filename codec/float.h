@@ -74,11 +74,29 @@ struct hyc_float_block {
 /* Parse a block's header and tables and check that its units fill it exactly. 0 or -EBADMSG. */
 int hyc_float_parse(uint32_t dtype, const uint8_t *src, size_t src_len, size_t dst_len, struct hyc_float_block *block);
 
+/* A unit of n elements. raw is set for raw fields, stream for rans fields. */
+struct hyc_float_unit {
+	size_t n;
+	const uint8_t *raw[HYC_FLOAT_MAX_FIELDS];
+	struct hyc_float_stream stream[HYC_FLOAT_MAX_FIELDS];
+};
+
+/* Lay out unit i, which starts at *pos; *pos moves to the next one. Only for a block hyc_float_parse accepted. */
+void hyc_float_unit(const struct hyc_float_block *block, size_t i, const uint8_t **pos, struct hyc_float_unit *unit);
+
+/* How far a stream is decoded. */
+struct hyc_float_lanes {
+	uint32_t x[HYC_RANS_LANES];
+	const uint8_t *words; /* the next one; may be beyond the stream's end */
+};
+
+void hyc_float_start(const struct hyc_float_stream *stream, struct hyc_float_lanes *lanes);
+
 /*
- * The sections of a unit of n elements that starts at *pos; *pos moves to the next unit. raw[f] is set for raw fields,
- * stream[f] for rans fields. Only for a block hyc_float_parse accepted.
+ * What kernels leave to plain C: the elements from done (a multiple of HYC_RANS_GROUP) on, the exceptions of the whole unit, and whether its
+ * streams end as they must. dst is the unit's output. 0 or -EBADMSG.
  */
-void hyc_float_unit(const struct hyc_float_block *block, size_t unit, size_t n, const uint8_t **pos,
-		    const uint8_t *raw[HYC_FLOAT_MAX_FIELDS], struct hyc_float_stream stream[HYC_FLOAT_MAX_FIELDS]);
+int hyc_float_finish(const struct hyc_float_block *block, const struct hyc_float_unit *unit,
+		     const struct hyc_float_lanes lanes[HYC_FLOAT_MAX_FIELDS], uint8_t *dst, size_t done);
 
 #endif

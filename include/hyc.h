@@ -57,8 +57,14 @@ HYC_API uint64_t hyc_cache_default(void);
 HYC_API int hyc_open(const char *path, const struct hyc_options *options, struct hyc **out, struct hyc_error *err);
 HYC_API void hyc_close(struct hyc *archive); /* NULL is fine */
 
-/* Name of the decoder backend in use: "scalar", ... */
-HYC_API const char *hyc_backend_name(void);
+/*
+ * Backends: the same decoders for different processors, with the same results. The first hyc_open chooses the fastest one, or the
+ * one HYC_BACKEND names.
+ */
+HYC_API const char *hyc_backend_name(void);             /* the one in use: "scalar", "avx2", ... */
+HYC_API const char *hyc_backend_available(unsigned n);  /* the n-th that works here, the slowest first; NULL past the last */
+HYC_API int hyc_backend_choose(const char *name, struct hyc_error *err); /* use it from now on; not while others decode */
+HYC_API const char *hyc_codec_backend(unsigned codec);  /* which one decodes a codec: "scalar" where the one in use has no kernel for it */
 
 /* ---- what is inside ---- */
 
