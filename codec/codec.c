@@ -257,6 +257,16 @@ int hyc_block_decode_with(const struct hyc_backend *backend, const struct hyc_co
 	return decode(coding, src, src_len, dst, dst_len);
 }
 
+int hyc_cpu_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
+{
+	hyc_decode_fn *decode = codecs[coding->codec].decode;
+
+	for (unsigned i = 0; backends[i]; i++)
+		if (backends[i]->decode[coding->codec] && backends[i]->available())
+			decode = backends[i]->decode[coding->codec];
+	return decode(coding, src, src_len, dst, dst_len);
+}
+
 int hyc_block_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
 {
 	return hyc_block_decode_with(chosen_or_scalar(), coding, src, src_len, dst, dst_len);

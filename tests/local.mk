@@ -10,6 +10,9 @@ AM_LOG_FLAGS = -k 20 900
 check_PROGRAMS += test-damage check-hyper
 check_hyper_SOURCES = tests/check-hyper.c
 check_hyper_LDADD = libcore.la
+check_PROGRAMS += checkcuda
+checkcuda_SOURCES = tests/checkcuda.c
+checkcuda_LDADD = libcore.la
 test_damage_SOURCES = tests/test-damage.c
 test_damage_LDADD = libcore.la
 
