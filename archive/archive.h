@@ -40,6 +40,12 @@ int hyc_source_block(struct hyc *archive, uint32_t object, uint32_t block, uint8
 /* Only check the stored bytes of a block against their hash. */
 int hyc_source_check(struct hyc *archive, uint32_t object, uint32_t block) HYC_CHECKED;
 
+/* Read a block's stored bytes and check their hash. Errors are those of hyc_source_block. */
+int hyc_source_stored(struct hyc *archive, uint32_t object, uint32_t block, uint8_t *stored) HYC_CHECKED;
+
+/* Log that a block is malformed, once for each block. Returns -EBADMSG. */
+int hyc_source_malformed(struct hyc *archive, uint32_t object, uint32_t block);
+
 /* Write into msg where a block stands: tensor or file, and number. */
 void hyc_source_describe(const struct hyc *archive, uint32_t object, uint32_t block, char *msg, size_t room);
 

@@ -172,3 +172,13 @@ int hyc_source_fill(void *arg, struct hyc_cache_key key, uint8_t *dst, size_t le
 	(void)len;
 	return hyc_source_block(arg, key.object, key.block, dst);
 }
+
+int hyc_source_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)
+{
+	return load_stored(a, object, block, stored);
+}
+
+int hyc_source_malformed(struct hyc *a, uint32_t object, uint32_t block)
+{
+	return report(a, object, block, -EBADMSG, "the block is malformed");
+}

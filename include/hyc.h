@@ -159,6 +159,40 @@ typedef int (*hyc_sink)(void *arg, const void *data, size_t len, struct hyc_erro
 HYC_API int hyc_stream(struct hyc *archive, uint32_t file, uint64_t off, uint64_t len, unsigned threads, hyc_sink sink,
 		       void *arg, struct hyc_error *err);
 
+/* ---- load ---- */
+
+/* The bytes [off, off + len) of a tensor, in C order, to dst: a pointer to memory of the host, or of a CUDA device. */
+struct hyc_load_request {
+	uint32_t tensor;
+	uint64_t off, len;
+	void *dst;
+};
+
+struct hyc_load_options {
+	int device;          /* number of the CUDA device all dst are on, or HYC_LOAD_HOST */
+	void *stream;        /* a cudaStream_t of it: memory of dst is not touched before what this has been given is done; NULL: the default one */
+	unsigned threads;    /* that read and check, and decode for the host; 0: one for each processor, up to 16 */
+	void (*progress)(void *arg, uint64_t done, uint64_t total); /* in bytes, from several threads, one at a time; may be NULL */
+	void *arg;
+};
+
+#define HYC_LOAD_HOST (-1)
+
+struct hyc_load;
+
+/*
+ * Start loading: returns at once, and the requests may go. hyc_load_wait ends it and releases *load: what came to its end without
+ * an error is in place then, for all streams. -ENODEV: there is no such device, or no CUDA module. -EINVAL: a request beyond its
+ * tensor. The archive must stay open until then.
+ */
+HYC_API int hyc_load_start(struct hyc *archive, const struct hyc_load_request *requests, size_t n,
+			   const struct hyc_load_options *options, struct hyc_load **load, struct hyc_error *err);
+HYC_API int hyc_load_wait(struct hyc_load *load, struct hyc_error *err);
+
+/* Both. */
+HYC_API int hyc_load(struct hyc *archive, const struct hyc_load_request *requests, size_t n,
+		     const struct hyc_load_options *options, struct hyc_error *err);
+
 /* ---- verify ---- */
 
 struct hyc_verify_options {

@@ -338,7 +338,7 @@ static void check_direct(const struct hyc_cuda_gpu *gpu, const struct test *t, u
 	/* Known bytes around it: a copy of what is on the host. */
 	memset(guard, 0xa5, room);
 	memcpy(hyc_cuda_work_place(w), guard, room);
-	result = hyc_cuda_work_copy(w, room, at);
+	result = hyc_cuda_work_copy(w, room, 0, room, (void *)(uintptr_t)at);
 	if (!result) {
 		struct hyc_cuda_dest dest = { (void *)(uintptr_t)(at + 16 + shift), 0, t->dst_len, true };
 

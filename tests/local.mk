@@ -96,7 +96,7 @@ dist_check_SCRIPTS += \
 	tests/fs-archive-truncated-while-mounted.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
 	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh \
 	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-user.sh \
-	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh
+	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/python-load.sh
 
 TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)
 
@@ -120,4 +120,4 @@ EXTRA_DIST += \
 	check.sh demo.sh .ci/run ci/build.sh ci/demo.py ci/fuzz.sh ci/setup.sh .clang-format .editorconfig \
 	tests/lib.sh tests/requirements.txt tests/data tests/golden tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/bad/builder.py tests/bad/make_bad.py tests/bad/check_bad.py tests/consumer-transformers.py \
-	tests/make_safetensors.py tests/hyper_oracle.py tests/pack_lossy.py tests/python-evaluate.py
+	tests/make_safetensors.py tests/hyper_oracle.py tests/pack_lossy.py tests/python-evaluate.py tests/python-load.py

@@ -34,6 +34,7 @@ struct hyc_cuda_work {
 	const struct hyc_cuda_gpu *gpu;
 	struct hyc_cuda_lane *lane;
 	uint8_t *slab;
+	size_t slab_bytes;
 	size_t used, tail;         /* bytes from the front; bytes that jobs and teams will take */
 	struct list jobs, teams, copies, backs, staged, grouped;
 	uint32_t n_units, n_tables;
@@ -106,13 +107,18 @@ struct hyc_cuda_work *hyc_cuda_work_take(const struct hyc_cuda_gpu *gpu)
 	if (hyc_cuda_dead(gpu))
 		return NULL;
 	w = take_idle(gpu);
-	if (w)
-		return w;
-	w = calloc(1, sizeof *w);
+	return w ? w : hyc_cuda_work_new(gpu, HYC_CUDA_SLAB_BYTES);
+}
+
+struct hyc_cuda_work *hyc_cuda_work_new(const struct hyc_cuda_gpu *gpu, size_t slab_bytes)
+{
+	struct hyc_cuda_work *w = calloc(1, sizeof *w);
+
 	if (!w)
 		return NULL;
 	w->gpu = gpu;
-	if (gpu->module->lane_new(gpu->device, HYC_CUDA_SLAB_BYTES, &w->lane)) {
+	w->slab_bytes = slab_bytes;
+	if (gpu->module->lane_new(gpu->device, slab_bytes, &w->lane)) {
 		w->lane = NULL;
 		work_free(w);
 		return NULL;
@@ -136,7 +142,7 @@ void hyc_cuda_work_give(struct hyc_cuda_work *w)
 		w->lane = NULL;
 	{
 		HYC_LOCK_SCOPE(&idle_lock);
-		if (w->lane && n_idle < MAX_IDLE) {
+		if (w->lane && w->slab_bytes == HYC_CUDA_SLAB_BYTES && n_idle < MAX_IDLE) {
 			idle[n_idle++] = w;
 			kept = true;
 		}
@@ -198,8 +204,12 @@ static size_t most_bytes(const struct hyc_coding *coding, size_t src_len, size_t
 
 bool hyc_cuda_work_fits(const struct hyc_cuda_work *w, const struct hyc_coding *coding, size_t src_len, size_t dst_len)
 {
-	return src_len <= HYC_CUDA_SLAB_BYTES && coding->params_len <= HYC_CUDA_SLAB_BYTES &&
-	       w->used + w->tail + most_bytes(coding, src_len, dst_len) <= HYC_CUDA_SLAB_BYTES;
+	return w->used + w->tail + most_bytes(coding, src_len, dst_len) <= w->slab_bytes;
+}
+
+bool hyc_cuda_work_fits_copy(const struct hyc_cuda_work *w, size_t len)
+{
+	return len <= w->slab_bytes && w->used + w->tail + hyc_align_up(len, HYC_CUDA_ALIGN) + HYC_CUDA_ALIGN <= w->slab_bytes;
 }
 
 uint8_t *hyc_cuda_work_place(const struct hyc_cuda_work *w)
@@ -369,14 +379,14 @@ int hyc_cuda_work_add(struct hyc_cuda_work *w, const struct hyc_coding *coding, 
 	return (int)w->jobs.n - 1;
 }
 
-int hyc_cuda_work_copy(struct hyc_cuda_work *w, size_t len, uint64_t dst)
+int hyc_cuda_work_copy(struct hyc_cuda_work *w, size_t taken, size_t skip, size_t len, void *dst)
 {
 	struct hyc_cuda_copy *copy = list_add(&w->copies, sizeof *copy);
 
 	if (!copy)
 		return -ENOMEM;
-	*copy = (struct hyc_cuda_copy){ w->used, dst, len };
-	w->used = hyc_align_up(w->used + len, HYC_CUDA_ALIGN);
+	*copy = (struct hyc_cuda_copy){ w->used + skip, (uint64_t)(uintptr_t)dst, len };
+	w->used = hyc_align_up(w->used + taken, HYC_CUDA_ALIGN);
 	return 0;
 }
 

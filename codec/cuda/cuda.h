@@ -45,6 +45,8 @@ struct hyc_cuda_work;
 
 /* A lane of its own for the caller until it is given back. NULL: no memory there, or the device is dead. */
 struct hyc_cuda_work *hyc_cuda_work_take(const struct hyc_cuda_gpu *gpu);
+/* The same with a slab of another size, which nobody gets afterwards. */
+struct hyc_cuda_work *hyc_cuda_work_new(const struct hyc_cuda_gpu *gpu, size_t slab_bytes);
 void hyc_cuda_work_give(struct hyc_cuda_work *work);
 
 /* What is submitted from here on waits for what the caller's stream has been given until now. */
@@ -66,8 +68,11 @@ uint8_t *hyc_cuda_work_place(const struct hyc_cuda_work *work);
 int hyc_cuda_work_add(struct hyc_cuda_work *work, const struct hyc_coding *coding, size_t src_len, size_t dst_len,
 		      const struct hyc_cuda_dest *dest);
 
-/* Add len bytes at the place that are copied to an address of the device as they are. */
-int hyc_cuda_work_copy(struct hyc_cuda_work *work, size_t len, uint64_t dst);
+/* The place has `taken` bytes, of which len from `skip` on are copied to an address of the device as they are. */
+int hyc_cuda_work_copy(struct hyc_cuda_work *work, size_t taken, size_t skip, size_t len, void *dst);
+
+/* Whether len bytes fit that are only copied. */
+bool hyc_cuda_work_fits_copy(const struct hyc_cuda_work *work, size_t len);
 
 /* Start the batch, and wait for it; a batch that is empty is done. 0, or the device has died. */
 int hyc_cuda_work_submit(struct hyc_cuda_work *work, uint32_t repeat);
