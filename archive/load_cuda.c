@@ -58,7 +58,8 @@ static int finish(struct worker *w, struct lane *lane)
 {
 	int result = hyc_cuda_work_wait(lane->work, NULL);
 
-	for (unsigned i = 0; i < lane->n_jobs && !result; i++) {
+	/* What was not even submitted for an error is not judged. */
+	for (unsigned i = 0; i < lane->n_jobs && !result && !atomic_load(&w->load->result); i++) {
 		const struct hyc_load_piece *piece = lane->job[i];
 
 		if (hyc_cuda_work_bad(lane->work, i)) {

@@ -26,7 +26,7 @@
 #include "format/dtype.h"
 
 #define EXTRA 65536u /* room of blocks that grow */
-#define MAX_CASES 4096
+#define MAX_CASES 16384
 
 /* A block, and the coding it is one of. Codings and their memory live to the end. */
 struct test {

@@ -14,7 +14,7 @@
 #include "codec/cuda/kernels.h"
 #include "codec/half.h"
 
-#define MAX_THREADS 256
+#define MAX_THREADS 512
 #define STACK_BYTES ((size_t)64 << 10)
 
 struct emulate_index {

@@ -24,6 +24,10 @@
 #define HYC_LAUNCH(kernel, grid, threads, stream, ...) \
 	emulate_launch((grid), (threads), [=]() { kernel(__VA_ARGS__); })
 
+#define HYC_DYNAMIC(name) static uint8_t name[256 << 10] __attribute__((aligned(8192)))
+#define HYC_ALLOW_SHARED(kernel, bytes) ((void)0)
+#define HYC_LAUNCH_SHARED(kernel, grid, threads, bytes, stream, ...) HYC_LAUNCH(kernel, grid, threads, stream, __VA_ARGS__)
+
 struct emulate_index { unsigned x; };
 extern struct emulate_index emulate_thread, emulate_block, emulate_size;
 #define threadIdx emulate_thread
@@ -105,6 +109,7 @@ static inline int __popc(uint32_t v) { return __builtin_popcount(v); }
 static inline int __ffs(int v) { return __builtin_ffs(v); }
 static inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }
 static inline float __uint_as_float(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
+static inline uint32_t __float_as_uint(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
 static inline float __fmul_rn(float a, float b) { return a * b; }
 static inline float __fadd_rn(float a, float b) { return a + b; }
 static inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }

@@ -5,7 +5,7 @@
  *
  * A lane is a stream of the device with a pinned slab of host memory, the same slab on the device, and room there for
  * tables and for output. A batch is what goes through a lane at once: the caller fills the slab with stored bytes of
- * blocks, with what their objects need, with jobs (one for each block) and with teams (one for each group of eight
+ * blocks, with what their objects need, with jobs (one for each block) and with teams (one for each group of
  * warps), and submits it. One copy takes the slab over; one kernel parses all blocks; one for each kind decodes them.
  */
 #ifndef HYC_CODEC_CUDA_ABI_H
@@ -18,7 +18,7 @@
 #define HYC_CUDA_SYMBOL "hyc_cuda_module"
 #define HYC_CUDA_EXPORT __attribute__((visibility("default")))
 #define HYC_CUDA_ALIGN 16u         /* of a block in the slab, and of its output on the device */
-#define HYC_CUDA_WARPS 8u          /* of a team: units of one block */
+#define HYC_CUDA_WARPS 4u          /* of a team: units of one block */
 #define HYC_CUDA_TABLE_BYTES 8192u /* one table of slots */
 
 enum hyc_cuda_kind {

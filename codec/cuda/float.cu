@@ -21,10 +21,11 @@ struct place {
 	}
 };
 
+/* TEAMS: that a multiprocessor is to hold; more would leave too few registers. */
 template <uint32_t KIND> struct layout;
 
 template <> struct layout<HYC_CUDA_FLOAT_BF16> {
-	enum { BYTES = 2, FIELDS = 2, SHIFT = 5 };
+	enum { BYTES = 2, FIELDS = 2, SHIFT = 5, TEAMS = 8 };
 
 	static __device__ struct place field(unsigned f)
 	{
@@ -33,7 +34,7 @@ template <> struct layout<HYC_CUDA_FLOAT_BF16> {
 };
 
 template <> struct layout<HYC_CUDA_FLOAT_F16> {
-	enum { BYTES = 2, FIELDS = 3, SHIFT = 8 };
+	enum { BYTES = 2, FIELDS = 3, SHIFT = 8, TEAMS = 6 };
 
 	static __device__ struct place field(unsigned f)
 	{
@@ -42,7 +43,7 @@ template <> struct layout<HYC_CUDA_FLOAT_F16> {
 };
 
 template <> struct layout<HYC_CUDA_FLOAT_F32> {
-	enum { BYTES = 4, FIELDS = 4, SHIFT = 21 };
+	enum { BYTES = 4, FIELDS = 4, SHIFT = 21, TEAMS = 5 };
 
 	static __device__ struct place field(unsigned f)
 	{
@@ -51,7 +52,7 @@ template <> struct layout<HYC_CUDA_FLOAT_F32> {
 };
 
 template <> struct layout<HYC_CUDA_FLOAT_BYTE> {
-	enum { BYTES = 1, FIELDS = 1, SHIFT = 0 };
+	enum { BYTES = 1, FIELDS = 1, SHIFT = 0, TEAMS = 8 };
 
 	static __device__ struct place field(unsigned)
 	{
@@ -68,73 +69,68 @@ struct unit {
 	struct stream stream[4];
 };
 
-/* The words of the planes of 4, 2 and 1 bits this lane needs for 512 elements. */
+#define CHUNK 256u /* elements whose raw bits are loaded ahead */
+
+/* The raw bits this lane needs for a chunk: words of the planes of 4, 2 and 1 bits, and pairs of bytes. */
 struct planes {
-	uint32_t four[2], two, one;
+	uint32_t four, two, one;
+	uint16_t bytes[2][4];
 };
+
+/* A plane of 8 bits is padded to 16 bytes, so the second byte is there. */
+HYC_INLINE void bytes_load(uint16_t to[4], const uint8_t *plane, uint32_t n, uint32_t e)
+{
+#pragma unroll
+	for (unsigned g = 0; g < 4; g++)
+		to[g] = plane && e + 64 * g < n ? (uint16_t)load16(plane + e + 64 * g) : 0;
+}
 
 template <uint32_t KIND> HYC_INLINE void planes_load(struct planes *p, const struct unit *u, uint32_t base, unsigned lane)
 {
 	const uint8_t *raw = u->raw[1] + 4 * lane;
 
-	if (!u->raw[1])
-		return;
-	if (KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) {
-		p->four[0] = load32(raw + base / 256 * 128);
-		/* The second row may be there or not; it is where an element of it is. */
-		if (base + 256 < u->n)
-			p->four[1] = load32(raw + base / 256 * 128 + 128);
-		p->two = load32(raw + (u->n + 255) / 256 * 128 + base / 512 * 128);
+	p->four = p->two = p->one = 0;
+	if ((KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) && u->raw[1]) {
+		p->four = load32(raw + base / 256 * 128);
+		p->two = load32(raw + (u->n + 255) / 256 * 128 + base / 512 * 128) >> (base & 256) / 32;
 	}
+	if (KIND == HYC_CUDA_FLOAT_F16 && u->raw[1])
+		p->one = load32(raw + base / 1024 * 128) >> (base & 768) / 64;
 	if (KIND == HYC_CUDA_FLOAT_F16)
-		p->one = load32(raw + base / 1024 * 128) >> (base & 512) / 64;
+		bytes_load(p->bytes[0], u->raw[2], u->n, base + 2 * lane);
+	if (KIND == HYC_CUDA_FLOAT_F32) {
+		bytes_load(p->bytes[0], u->raw[2], u->n, base + 2 * lane);
+		bytes_load(p->bytes[1], u->raw[3], u->n, base + 2 * lane);
+	}
+	if (KIND == HYC_CUDA_FLOAT_BYTE)
+		bytes_load(p->bytes[0], u->raw[0], u->n, base + 2 * lane);
 }
 
-/* Two bytes of a plane of 8 bits. A plane is padded to 16 bytes, so the second one is there. */
-HYC_INLINE uint32_t two_bytes(const uint8_t *plane, uint32_t e)
+/* Two bytes, one in each half. */
+HYC_INLINE uint32_t two_bytes(uint32_t v)
 {
-	uint32_t v = load16(plane + e);
-
 	return (v | v << 8) & 0x00ff00ff;
 }
 
 /*
- * The raw bits of elements e = base + 64 g + 2 lane and e + 1, where they belong in the elements: of two bytes or less in the
- * halves of *low, of four bytes in *low and *high.
+ * The raw bits of the lane's elements in group g of the chunk, where they belong in the elements: of two bytes or less in the halves
+ * of *low, of four bytes in *low and *high.
  */
-template <uint32_t KIND>
-HYC_INLINE void raw_pair(const struct planes *p, const struct unit *u, uint32_t e, unsigned g, bool active, uint32_t *low,
-			 uint32_t *high)
+template <uint32_t KIND> HYC_INLINE void raw_pair(const struct planes *p, unsigned g, uint32_t *low, uint32_t *high)
 {
-	uint32_t six = 0, sign = 0, v;
+	uint32_t two = p->two >> 2 * g, six = (p->four >> 4 * g & 0x000f000f) | (two << 4 & 0x00100010);
 
-	if ((KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) && u->raw[1]) {
-		uint32_t two = p->two >> 2 * g;
-
-		six = ((g < 4 ? p->four[0] : p->four[1]) >> 4 * (g % 4) & 0x000f000f) | (two << 4 & 0x00100010);
-		sign = two >> 1 & 0x00010001;
-	}
 	if (KIND == HYC_CUDA_FLOAT_BF16) {
-		*low = six | sign << 15;
+		*low = six | (two << 14 & 0x80008000);
 	} else if (KIND == HYC_CUDA_FLOAT_F16) {
-		*low = u->raw[1] ? (p->one >> g & 0x00010001) << 15 : 0;
-		if (u->raw[2] && active)
-			*low |= two_bytes(u->raw[2], e);
+		*low = (p->one >> g & 0x00010001) << 15 | two_bytes(p->bytes[0][g]);
 	} else if (KIND == HYC_CUDA_FLOAT_F32) {
-		*low = six << 16 | sign << 31;
-		*high = (six & 0xffff0000) | (sign & 0x10000) << 15;
-		if (u->raw[2] && active) {
-			v = two_bytes(u->raw[2], e);
-			*low |= (v & 0xff) << 8;
-			*high |= v >> 16 << 8;
-		}
-		if (u->raw[3] && active) {
-			v = two_bytes(u->raw[3], e);
-			*low |= v & 0xff;
-			*high |= v >> 16;
-		}
+		uint32_t a = p->bytes[0][g], b = p->bytes[1][g];
+
+		*low = six << 16 | (two << 30 & 0x80000000) | (a & 0xff) << 8 | (b & 0xff);
+		*high = (six & 0xffff0000) | (two << 14 & 0x80000000) | (a & 0xff00) | b >> 8;
 	} else {
-		*low = u->raw[0] && active ? two_bytes(u->raw[0], e) : 0;
+		*low = two_bytes(p->bytes[0][g]);
 	}
 }
 
@@ -143,12 +139,12 @@ template <uint32_t KIND> HYC_INLINE void store_pair(uint8_t *dst, uint32_t e, ui
 {
 	if (layout<KIND>::BYTES == 4) {
 		if (both)
-			*(uint2 *)(dst + 4 * e) = make_uint2(low, high);
+			put64(dst + 4 * e, low, high);
 		else
 			*(uint32_t *)(dst + 4 * e) = low;
 	} else if (layout<KIND>::BYTES == 2) {
 		if (both)
-			*(uint32_t *)(dst + 2 * e) = low;
+			put32(dst + 2 * e, low);
 		else
 			*(uint16_t *)(dst + 2 * e) = (uint16_t)low;
 	} else {
@@ -159,67 +155,79 @@ template <uint32_t KIND> HYC_INLINE void store_pair(uint8_t *dst, uint32_t e, ui
 	}
 }
 
-/* One group: symbols of field 0 where there are any, raw bits and constants. */
-template <uint32_t KIND, bool RANS, bool FULL>
-HYC_INLINE void first_group(const struct unit *u, const struct planes *p, struct words *w, uint32_t *x,
-			    const uint32_t *table, uint32_t base, unsigned g, unsigned lane)
+/* The symbol of a slot, shifted to bit TO. */
+template <int TO> HYC_INLINE uint32_t symbol_to(uint32_t slot)
 {
-	uint32_t e = base + 64 * g + 2 * lane, low = 0, high = 0;
-	bool first = FULL || e < u->n, second = FULL || e + 1 < u->n;
+	const int by = TO - (int)SYMBOL_SHIFT;
 
-	raw_pair<KIND>(p, u, e, g, first, &low, &high);
+	return (by >= 0 ? slot << (by & 31) : slot >> (-by & 31)) & (uint32_t)(UINT64_C(1023) << TO);
+}
+
+/* One group of a chunk at base: symbols of field 0 where there are any, raw bits and constants. dst: of the chunk's first. */
+template <uint32_t KIND, bool RANS, bool FULL>
+HYC_INLINE void first_group(const struct planes *p, struct words *w, uint32_t *x, shared_at table, uint32_t constants, uint8_t *dst,
+			    uint32_t n, unsigned g, unsigned lane)
+{
+	uint32_t e = 64 * g + 2 * lane, low = 0, high = 0;
+	bool first = FULL || e < n, second = FULL || e + 1 < n;
+
+	raw_pair<KIND>(p, g, &low, &high);
 	if (RANS) {
-		uint32_t a = step(w, x, table, first) & 1023, b = step(w, x, table, second) & 1023;
+		uint32_t a = step<FULL>(w, x, table, first), b = step<FULL>(w, x, table, second);
+
+		const int to = (int)layout<KIND>::SHIFT;
 
 		if (layout<KIND>::BYTES == 4) {
-			low |= a << layout<KIND>::SHIFT;
-			high |= b << layout<KIND>::SHIFT;
+			low |= symbol_to<to>(a);
+			high |= symbol_to<to>(b);
 		} else {
-			low |= (a | b << 16) << layout<KIND>::SHIFT;
+			low |= symbol_to<to>(a) | symbol_to<to + 16>(b);
 		}
 	}
-	if (layout<KIND>::BYTES == 4) {
-		low |= u->base;
-		high |= u->base;
-	} else {
-		low |= u->base | u->base << 16;
-	}
+	low |= constants;
+	high |= constants;
 	if (first)
-		store_pair<KIND>(u->dst, e, low, high, second);
+		store_pair<KIND>(dst + layout<KIND>::BYTES * 2 * lane, 64 * g, low, high, second);
 }
 
 /* The first pass over a unit. Whether its stream was good. */
 template <uint32_t KIND, bool RANS>
-HYC_INLINE bool first_pass(const struct unit *u, uint8_t *ring, const uint32_t *table, unsigned lane)
+HYC_INLINE bool first_pass(const struct unit *u, shared_at ring, shared_at table, unsigned lane)
 {
 	const struct stream *s = &u->stream[0];
-	struct planes p = { { 0, 0 }, 0, 0 };
+	uint32_t x = LOW, n_words = RANS ? s->n_words : 0, constants = layout<KIND>::BYTES == 4 ? u->base : u->base | u->base << 16;
+	struct planes p, next;
+	uint8_t *dst = u->dst;
 	struct words w;
-	uint32_t x = LOW, base = 0;
 
 	if (RANS) {
 		x = load32(s->states + 4 * lane);
-		words_start(&w, ring, s->states + STATES_BYTES, s->n_words, lane);
+		words_start(&w, ring, s->states + STATES_BYTES, n_words, lane);
 	}
-	for (; base + 512 <= u->n; base += 512) {
-		planes_load<KIND>(&p, u, base, lane);
+	planes_load<KIND>(&next, u, 0, lane);
+	for (uint32_t base = 0; base < u->n; base += CHUNK) {
+		p = next;
+		if (base + CHUNK < u->n)
+			planes_load<KIND>(&next, u, base + CHUNK, lane);
+		if (base + CHUNK <= u->n) {
 #pragma unroll
-		for (unsigned g = 0; g < 8; g++) {
-			first_group<KIND, RANS, true>(u, &p, &w, &x, table, base, g, lane);
-			if (RANS && g % 2)
-				words_check(&w, lane);
+			for (unsigned g = 0; g < 4; g++) {
+				first_group<KIND, RANS, true>(&p, &w, &x, table, constants, dst, CHUNK, g, lane);
+				if (RANS && g % 2)
+					words_check(&w, lane);
+			}
+		} else {
+#pragma unroll
+			for (unsigned g = 0; g < 4; g++) {
+				if (RANS && base + 64 * g < u->n)
+					words_check(&w, lane);
+				if (base + 64 * g < u->n)
+					first_group<KIND, RANS, false>(&p, &w, &x, table, constants, dst, u->n - base, g, lane);
+			}
 		}
+		dst += CHUNK * layout<KIND>::BYTES;
 	}
-	if (base < u->n) {
-		planes_load<KIND>(&p, u, base, lane);
-#pragma unroll 1
-		for (unsigned g = 0; base + 64 * g < u->n; g++) {
-			if (RANS)
-				words_check(&w, lane);
-			first_group<KIND, RANS, false>(u, &p, &w, &x, table, base, g, lane);
-		}
-	}
-	return !RANS || words_ended(&w, s->n_words, x);
+	return !RANS || words_ended(&w, n_words, x);
 }
 
 template <unsigned BYTES> HYC_INLINE uint32_t load_elem(const uint8_t *p)
@@ -240,7 +248,7 @@ template <unsigned BYTES> HYC_INLINE void store_elem(uint8_t *p, uint32_t v)
 /* A field with a stream of its own, ORed into elements that are there but for it. */
 template <unsigned BYTES>
 static __device__ __noinline__ bool later_pass(const struct stream s, struct place place, uint8_t *dst, uint32_t n,
-					       uint8_t *ring, const uint32_t *table, unsigned lane)
+					       shared_at ring, shared_at table, unsigned lane)
 {
 	struct words w;
 	uint32_t x = load32(s.states + 4 * lane);
@@ -250,7 +258,7 @@ static __device__ __noinline__ bool later_pass(const struct stream s, struct pla
 	for (uint32_t base = 0; base < n; base += GROUP) {
 		words_check(&w, lane);
 		for (unsigned odd = 0; odd < 2; odd++) {
-			uint32_t e = base + 2 * lane + odd, symbol = step(&w, &x, table, e < n) & 1023;
+			uint32_t e = base + 2 * lane + odd, symbol = symbol_of(step<false>(&w, &x, table, e < n));
 
 			if (e < n)
 				store_elem<BYTES>(dst + BYTES * e, load_elem<BYTES>(dst + BYTES * e) | place.of(symbol));
@@ -315,10 +323,10 @@ HYC_INLINE void find_sections(struct unit *u, const struct hyc_cuda_args *a, con
 }
 
 template <uint32_t KIND>
-static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 4) float_kernel(struct hyc_cuda_args a, uint32_t first_team)
+static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, layout<KIND>::TEAMS) float_kernel(struct hyc_cuda_args a, uint32_t first_team)
 {
-	__shared__ __align__(16) uint32_t table[SLOTS];
-	__shared__ __align__(16) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
+	__shared__ __align__(8192) uint32_t table[SLOTS];
+	__shared__ __align__(1024) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
 	struct hyc_cuda_team team = a.teams[first_team + blockIdx.x];
 	const struct hyc_cuda_job *job = &a.jobs[team.job];
 	const struct hyc_cuda_head *head = &a.heads[team.job];
@@ -326,7 +334,7 @@ static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 4) float_kernel(
 	const uint32_t *tables = a.tables + (size_t)job->first_table * SLOTS;
 	uint32_t i = team.first_unit + warp;
 	bool mine = i < job->n_units, good = true;
-	uint8_t *ring = rings + warp * RING_BYTES;
+	shared_at ring = shared_of(rings + warp * RING_BYTES), slots = shared_of(table);
 	struct unit u;
 
 	/* The same for all warps, so that they meet at every barrier. */
@@ -338,12 +346,12 @@ static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 4) float_kernel(
 		table_load(table, tables);
 		__syncthreads();
 		if (mine) {
-			good = first_pass<KIND, true>(&u, ring, table, lane);
+			good = first_pass<KIND, true>(&u, ring, slots, lane);
 			__syncwarp();
 			good = good && exceptions<layout<KIND>::BYTES>(u.stream[0], layout<KIND>::field(0), u.dst, u.n, lane);
 		}
 	} else if (mine) {
-		first_pass<KIND, false>(&u, ring, table, lane);
+		first_pass<KIND, false>(&u, ring, slots, lane);
 	}
 #pragma unroll
 	for (unsigned f = 1; f < layout<KIND>::FIELDS; f++) {
@@ -353,7 +361,7 @@ static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 4) float_kernel(
 		table_load(table, tables + f * SLOTS);
 		__syncthreads();
 		if (mine && good) {
-			good = later_pass<layout<KIND>::BYTES>(u.stream[f], layout<KIND>::field(f), u.dst, u.n, ring, table, lane);
+			good = later_pass<layout<KIND>::BYTES>(u.stream[f], layout<KIND>::field(f), u.dst, u.n, ring, slots, lane);
 			__syncwarp();
 			good = good && exceptions<layout<KIND>::BYTES>(u.stream[f], layout<KIND>::field(f), u.dst, u.n, lane);
 		}

@@ -42,14 +42,14 @@ HYC_INLINE uint32_t item_starts(uint32_t two, bool *carry)
 }
 
 /* The slots of the items in `which`: each lane has the start, frequency and symbol of its own. */
-HYC_INLINE void fill_slots(uint32_t *table, uint32_t which, uint32_t start, uint32_t freq, uint32_t symbol, unsigned lane)
+template <bool TCQ> HYC_INLINE void fill_slots(uint32_t *table, uint32_t which, uint32_t start, uint32_t freq, uint32_t symbol, unsigned lane)
 {
 	while (which) {
 		int i = __ffs((int)which) - 1;
 		uint32_t s = __shfl_sync(ALL, start, i), f = __shfl_sync(ALL, freq, i), v = __shfl_sync(ALL, symbol, i);
 
 		for (uint32_t k = lane; k < f; k += LANES)
-			table[s + k] = slot_of(f, k, v);
+			table[s + k] = TCQ ? tcq_slot_of(f, k, v) : slot_of(f, k, v);
 		which &= which - 1;
 	}
 }
@@ -107,7 +107,7 @@ static __device__ uint32_t read_words(const struct reader *r, uint32_t pos, uint
 		if (!__all_sync(ALL, ok))
 			return 0;
 		starts = __ballot_sync(ALL, mine);
-		fill_slots(table, starts, sum + start - freq, freq, (uint32_t)value, r->lane);
+		fill_slots<false>(table, starts, sum + start - freq, freq, (uint32_t)value, r->lane);
 		sum += __shfl_sync(ALL, start, LANES - 1);
 		last = __shfl_sync(ALL, value, LANES - 1);
 		left -= (uint32_t)__popc(starts);
@@ -148,7 +148,7 @@ static __device__ uint32_t read_bytes(const struct reader *r, uint32_t pos, uint
 			ok = ok && freq && freq < SLOTS && end <= SLOTS && symbol < 1024;
 		if (!__all_sync(ALL, !mine || ok))
 			return 0;
-		fill_slots(table, __ballot_sync(ALL, mine && first), end - freq, freq, symbol, r->lane);
+		fill_slots<true>(table, __ballot_sync(ALL, mine && first), end - freq, freq, symbol, r->lane);
 		starts = __ballot_sync(ALL, mine);
 		symbols = __shfl_sync(ALL, symbol + count, LANES - 1);
 		sum = __shfl_sync(ALL, end, starts ? 31 - __clz((int)starts) : 0);

@@ -60,15 +60,21 @@ HYC_INLINE float value_of(float m, float col_scale, float row_scale)
 }
 
 /* The level of one column, and its next state in *trellis. */
-template <bool TRELLIS>
-HYC_INLINE float level(struct words *w, uint32_t *x, uint32_t *trellis, const uint32_t *table, bool active)
+template <bool TRELLIS, bool FULL>
+HYC_INLINE float level(struct words *w, uint32_t *x, uint32_t *trellis, shared_at table, bool active)
 {
-	uint32_t q = TRELLIS ? *trellis & 4 : 0, slot = table[(*x & (SLOTS - 1)) + (q << 9)], y = next_state(*x, slot);
+	/* The table of quantiser 1 follows that of quantiser 0: 4 in q is 8192 bytes. */
+	uint32_t q = TRELLIS ? *trellis & 4 : 0, slot = shared_load32(slot_at(table + q * 2048, *x));
+	uint32_t y = (slot >> 21) * (*x >> 11) + (slot >> 10 & (SLOTS - 1));
 	float k = __fadd_rn(bits_float((slot & 1023) | 0x4b000000), -8389120.0f), most;
 
-	if (active)
-		*x = y;
-	*x = words_take(w, *x, active && y < LOW);
+	if (FULL) {
+		*x = words_take(w, y);
+	} else {
+		if (active)
+			*x = y;
+		*x = words_take_some(w, *x, active && y < LOW);
+	}
 	if (!TRELLIS)
 		return k;
 	*trellis = next_trellis(*trellis) ^ (slot & 1);
@@ -100,9 +106,9 @@ HYC_INLINE void store_pair(uint8_t *row, uint32_t e, float first, float second, 
 {
 	if (FULL || (even && both)) {
 		if (KIND == HYC_CUDA_TCQ_F32)
-			*(float2 *)(row + 4 * (size_t)e) = make_float2(first, second);
+			put64(row + 4 * (size_t)e, __float_as_uint(first), __float_as_uint(second));
 		else
-			*(uint32_t *)(row + 2 * (size_t)e) = pack_pair<KIND>(first, second);
+			put32(row + 2 * (size_t)e, pack_pair<KIND>(first, second));
 		return;
 	}
 	if (one)
@@ -113,13 +119,13 @@ HYC_INLINE void store_pair(uint8_t *row, uint32_t e, float first, float second, 
 
 /* FULL: 256 columns of an object with an even number of them, so that there are no idle lanes and pairs are stored as one. */
 template <uint32_t KIND, bool TRELLIS, bool FULL>
-HYC_INLINE bool decode_unit(const struct unit *u, float unit_step, uint8_t *ring, const uint32_t *table, unsigned lane)
+HYC_INLINE bool decode_unit(const struct unit *u, float unit_step, shared_at ring, shared_at table, unsigned lane)
 {
 	const uint32_t bytes = KIND == HYC_CUDA_TCQ_F32 ? 4 : 2;
 	uint32_t x = load32(u->states + 4 * lane), trellis[2 * GROUPS];
 	float col_scale[2 * GROUPS], lane_scale = unit_step;
 	bool even = !(u->cols & 1);
-	uint8_t *row = u->dst;
+	uint8_t *row = u->dst + 2 * bytes * lane;
 	struct words w;
 
 #pragma unroll
@@ -144,9 +150,9 @@ HYC_INLINE bool decode_unit(const struct unit *u, float unit_step, uint8_t *ring
 
 			if (!FULL && g * GROUP >= u->n_cols)
 				break;
-			first = level<TRELLIS>(&w, &x, &trellis[2 * g], table, one);
-			second = level<TRELLIS>(&w, &x, &trellis[2 * g + 1], table, both);
-			store_pair<KIND, FULL>(row, col, value_of(first, col_scale[2 * g], row_scale),
+			first = level<TRELLIS, FULL>(&w, &x, &trellis[2 * g], table, one);
+			second = level<TRELLIS, FULL>(&w, &x, &trellis[2 * g + 1], table, both);
+			store_pair<KIND, FULL>(row, g * GROUP, value_of(first, col_scale[2 * g], row_scale),
 					       value_of(second, col_scale[2 * g + 1], row_scale), even, one, both);
 			if (g % 2 || !FULL)
 				words_check(&w, lane);
@@ -201,15 +207,15 @@ HYC_INLINE void find_unit(struct unit *u, const struct hyc_cuda_args *a, const s
 }
 
 template <uint32_t KIND>
-static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 4) tcq_kernel(struct hyc_cuda_args a, uint32_t first_team)
+static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 8) tcq_kernel(struct hyc_cuda_args a, uint32_t first_team)
 {
-	__shared__ __align__(16) uint32_t table[2 * SLOTS];
-	__shared__ __align__(16) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
+	__shared__ __align__(16384) uint32_t table[2 * SLOTS];
+	__shared__ __align__(1024) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
 	struct hyc_cuda_team team = a.teams[first_team + blockIdx.x];
 	const struct hyc_cuda_job *job = &a.jobs[team.job];
 	unsigned lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
 	uint32_t i = team.first_unit + warp, trellis = job->trellis;
-	uint8_t *ring = rings + warp * RING_BYTES;
+	shared_at ring = shared_of(rings + warp * RING_BYTES), slots = shared_of(table);
 	float unit_step = job->step;
 	struct unit u;
 	bool good;
@@ -225,11 +231,11 @@ static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 4) tcq_kernel(st
 		return;
 	find_unit(&u, &a, job, a.heads[team.job].directory, i, KIND == HYC_CUDA_TCQ_F32 ? 4 : 2);
 	if (u.n_cols == STRIPE && !(u.cols & 1))
-		good = trellis ? decode_unit<KIND, true, true>(&u, unit_step, ring, table, lane) :
-				 decode_unit<KIND, false, true>(&u, unit_step, ring, table, lane);
+		good = trellis ? decode_unit<KIND, true, true>(&u, unit_step, ring, slots, lane) :
+				 decode_unit<KIND, false, true>(&u, unit_step, ring, slots, lane);
 	else
-		good = trellis ? decode_unit<KIND, true, false>(&u, unit_step, ring, table, lane) :
-				 decode_unit<KIND, false, false>(&u, unit_step, ring, table, lane);
+		good = trellis ? decode_unit<KIND, true, false>(&u, unit_step, ring, slots, lane) :
+				 decode_unit<KIND, false, false>(&u, unit_step, ring, slots, lane);
 	__syncwarp();
 	good = good && apply_patches<KIND>(u, unit_step, lane);
 	if (!good && !lane)

@@ -13,6 +13,11 @@
 #ifndef HYC_EMULATE
 #define HYC_SHARED __shared__
 #define HYC_LAUNCH(kernel, grid, threads, stream, ...) kernel<<<(grid), (threads), 0, (cudaStream_t)(stream)>>>(__VA_ARGS__)
+/* Shared memory whose size the launch says, aligned to a table. */
+#define HYC_DYNAMIC(name) extern __shared__ __align__(8192) uint8_t name[]
+#define HYC_ALLOW_SHARED(kernel, bytes) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))
+#define HYC_LAUNCH_SHARED(kernel, grid, threads, bytes, stream, ...) \
+	kernel<<<(grid), (threads), (bytes), (cudaStream_t)(stream)>>>(__VA_ARGS__)
 #endif
 #define HYC_INLINE static __device__ __forceinline__
 
@@ -23,6 +28,77 @@
 #define LOW 65536u
 #define STATES_BYTES 128u
 #define RING_BYTES 1024u /* of a warp: 512 bytes and their mirror */
+
+/*
+ * Shared memory by its own addresses of 32 bits, because generic ones cost instructions in the innermost loop. These and the
+ * step below are the only assembly; the order of volatile assembly is kept, and __syncwarp stands between writes and reads.
+ */
+#ifdef HYC_EMULATE
+typedef uintptr_t shared_at;
+#else
+typedef uint32_t shared_at;
+#endif
+
+HYC_INLINE shared_at shared_of(const void *p)
+{
+#ifdef HYC_EMULATE
+	return (uintptr_t)p;
+#else
+	return (uint32_t)__cvta_generic_to_shared(p);
+#endif
+}
+
+HYC_INLINE uint32_t shared_load32(shared_at at)
+{
+#ifdef HYC_EMULATE
+	return *(const uint32_t *)at;
+#else
+	uint32_t v;
+
+	asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at));
+	return v;
+#endif
+}
+
+HYC_INLINE uint32_t shared_load16(shared_at at)
+{
+#ifdef HYC_EMULATE
+	return *(const uint16_t *)at;
+#else
+	uint16_t v;
+
+	asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(at));
+	return v;
+#endif
+}
+
+HYC_INLINE void shared_store8(shared_at at, uint2 v)
+{
+#ifdef HYC_EMULATE
+	*(uint2 *)at = v;
+#else
+	asm volatile("st.shared.v2.u32 [%0], {%1, %2};" ::"r"(at), "r"(v.x), "r"(v.y));
+#endif
+}
+
+/* To output, which is not read again soon. */
+HYC_INLINE void put32(uint8_t *p, uint32_t v)
+{
+#ifdef HYC_EMULATE
+	*(uint32_t *)p = v;
+#else
+	asm volatile("st.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory");
+#endif
+}
+
+HYC_INLINE void put64(uint8_t *p, uint32_t low, uint32_t high)
+{
+#ifdef HYC_EMULATE
+	*(uint2 *)p = make_uint2(low, high);
+#else
+	asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(p), "r"(low), "r"(high) : "memory");
+#endif
+}
 
 HYC_INLINE uint32_t load16(const uint8_t *p)
 {
@@ -40,18 +116,26 @@ HYC_INLINE uint32_t align_up(uint32_t n, uint32_t to)
 }
 
 /*
- * A slot: frequency << 21 | (slot - start) << 10 | symbol, so that the frequency takes one shift and the symbol one mask.
- * Slots of a table that is malformed are never looked at.
+ * A slot: frequency << 21 | symbol << 11 | slot - start, so that the frequency takes one shift and the last one mask; tcq, which
+ * needs the symbol's lowest bit where it is, has the two lower ones the other way round. Slots of a table that is malformed are
+ * never looked at.
  */
+#define SYMBOL_SHIFT 11u
+
 HYC_INLINE uint32_t slot_of(uint32_t freq, uint32_t bias, uint32_t symbol)
+{
+	return freq << 21 | symbol << SYMBOL_SHIFT | bias;
+}
+
+HYC_INLINE uint32_t tcq_slot_of(uint32_t freq, uint32_t bias, uint32_t symbol)
 {
 	return freq << 21 | bias << 10 | symbol;
 }
 
-/* The state before it takes a word. */
-HYC_INLINE uint32_t next_state(uint32_t x, uint32_t slot)
+/* Where the slot for state x is in a table, which is aligned to its size. */
+HYC_INLINE shared_at slot_at(shared_at table, uint32_t x)
 {
-	return (slot >> 21) * (x >> 11) + (slot >> 10 & (SLOTS - 1));
+	return (x << 2 & (4 * SLOTS - 4)) | table;
 }
 
 /* Bytes of a rans stream that follow its states. */
@@ -76,12 +160,11 @@ HYC_INLINE uint32_t raw_bytes(unsigned b, uint32_t n)
  * four steps (no more than 256 bytes) read on without a wrap. The lane has the 8 bytes after those in registers.
  */
 struct words {
-	uint8_t *ring;
 	const uint8_t *from; /* of this lane's next 8 bytes */
 	int32_t left;        /* bytes of the section from there on */
 	uint2 ahead;
-	uint32_t pos;        /* next word, in bytes of the ring */
-	uint32_t lim;        /* bytes of the ring are good up to here */
+	shared_at pos;       /* of the next word in the ring, which is aligned to its size */
+	shared_at lim;       /* the ring is good up to here */
 	uint32_t passed;     /* bytes of the stream before the ring's first */
 	uint32_t before;     /* the lanes before this one, as a mask */
 };
@@ -97,24 +180,23 @@ HYC_INLINE void words_fetch(struct words *w)
 
 HYC_INLINE void words_put(struct words *w, unsigned lane)
 {
-	uint2 *at = (uint2 *)(w->ring + (w->lim & 256)) + lane;
+	shared_at at = (w->pos & ~(shared_at)(RING_BYTES - 1)) + (w->lim & 256) + 8 * lane;
 
 	__syncwarp();
-	at[0] = w->ahead;
-	at[64] = w->ahead;
+	shared_store8(at, w->ahead);
+	shared_store8(at + 512, w->ahead);
 	w->lim += 256;
 	words_fetch(w);
 	__syncwarp();
 }
 
 /* The section of words is padded to 16 bytes, so loads of 8 end inside it. */
-HYC_INLINE void words_start(struct words *w, uint8_t *ring, const uint8_t *from, uint32_t n_words, unsigned lane)
+HYC_INLINE void words_start(struct words *w, shared_at ring, const uint8_t *from, uint32_t n_words, unsigned lane)
 {
-	w->ring = ring;
 	w->from = from + 8 * lane;
 	w->left = (int32_t)align_up(2 * n_words, 16) - 8 * (int32_t)lane;
-	w->pos = 0;
-	w->lim = 0;
+	w->pos = ring;
+	w->lim = ring;
 	w->passed = 0;
 	w->before = (1u << lane) - 1;
 	words_fetch(w);
@@ -127,7 +209,7 @@ HYC_INLINE void words_check(struct words *w, unsigned lane)
 {
 	if (w->lim - w->pos < 256)
 		words_put(w, lane);
-	if (w->pos >= 512) {
+	if (w->pos & 512) {
 		w->pos -= 512;
 		w->lim -= 512;
 		w->passed += 512;
@@ -135,31 +217,67 @@ HYC_INLINE void words_check(struct words *w, unsigned lane)
 }
 
 /* The lanes that need a word take the next ones, in their order. Past the end there are zeros: only the count tells. */
-HYC_INLINE uint32_t words_take(struct words *w, uint32_t x, bool need)
+HYC_INLINE uint32_t words_take_some(struct words *w, uint32_t x, bool need)
 {
 	uint32_t mask = __ballot_sync(ALL, need);
 
 	if (need)
-		x = x << 16 | load16(w->ring + w->pos + 2 * __popc(mask & w->before));
+		x = x << 16 | shared_load16(w->pos + 2 * __popc(mask & w->before));
 	w->pos += 2 * __popc(mask);
 	return x;
+}
+
+/* The same where all lanes are active. */
+HYC_INLINE uint32_t words_take(struct words *w, uint32_t x)
+{
+#ifdef HYC_EMULATE
+	return words_take_some(w, x, x < LOW);
+#else
+	asm volatile("{\n\t"
+		     ".reg .pred p;\n\t"
+		     ".reg .b32 mask, rank, word;\n\t"
+		     ".reg .b16 half;\n\t"
+		     "setp.lt.u32 p, %0, 65536;\n\t"
+		     "vote.sync.ballot.b32 mask, p, 0xffffffff;\n\t"
+		     "and.b32 rank, mask, %2;\n\t"
+		     "popc.b32 rank, rank;\n\t"
+		     "popc.b32 mask, mask;\n\t"
+		     "mad.lo.u32 rank, rank, 2, %1;\n\t"
+		     "mad.lo.u32 %1, mask, 2, %1;\n\t"
+		     "@p ld.shared.u16 half, [rank];\n\t"
+		     "@p cvt.u32.u16 word, half;\n\t"
+		     "@p prmt.b32 %0, %0, word, 0x1054;\n\t"
+		     "}"
+		     : "+r"(x), "+r"(w->pos)
+		     : "r"(w->before));
+	return x;
+#endif
 }
 
 /* Whether the stream ended as it must: for all lanes the same answer. */
 HYC_INLINE bool words_ended(const struct words *w, uint32_t n_words, uint32_t x)
 {
-	return __all_sync(ALL, x == LOW) && w->passed + w->pos == 2 * n_words;
+	return __all_sync(ALL, x == LOW) && w->passed + (uint32_t)(w->pos & (RING_BYTES - 1)) == 2 * n_words;
 }
 
-/* One step without a trellis: the slot, and the new state in *x. */
-HYC_INLINE uint32_t step(struct words *w, uint32_t *x, const uint32_t *table, bool active)
+/* One step without a trellis: the slot, and the new state in *x. FULL: all lanes are active. */
+template <bool FULL> HYC_INLINE uint32_t step(struct words *w, uint32_t *x, shared_at table, bool active)
 {
-	uint32_t slot = table[*x & (SLOTS - 1)], y = next_state(*x, slot);
+	uint32_t slot = shared_load32(slot_at(table, *x)), y = (slot >> 21) * (*x >> 11) + (slot & (SLOTS - 1));
 
-	if (active)
-		*x = y;
-	*x = words_take(w, *x, active && y < LOW);
+	if (FULL) {
+		*x = words_take(w, y);
+	} else {
+		if (active)
+			*x = y;
+		*x = words_take_some(w, *x, active && y < LOW);
+	}
 	return slot;
+}
+
+HYC_INLINE uint32_t symbol_of(uint32_t slot)
+{
+	return slot >> SYMBOL_SHIFT & 1023;
 }
 
 /* All threads of a team: a table from the list to shared memory. */
