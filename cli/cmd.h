@@ -45,7 +45,7 @@ struct cmd_args {
 	const struct cmd_verb *verb;
 	char **operands; /* ends with NULL */
 	int n_operands;
-	const char *output, *directory, *source;
+	const char *output, *directory, *source, *backend;
 	uint64_t jobs;   /* 0: all processors */
 	uint64_t offset, length; /* length is UINT64_MAX where not given */
 	int codec, progress, json, tensors, deep;

@@ -18,17 +18,21 @@
 #include "cli/cmd.h"
 #include "pack/pack.h"
 
+#define MAX_DECODE 32u
+
 /* What is measured, in GB/s; 0 where it is not. */
 struct figures {
 	double memcpy, pack;
 	struct {
-		const char *name;
+		const char *codec, *backend;
 		double one, all;
-	} codecs[8];
-	unsigned n_codecs;
+	} decode[MAX_DECODE];
+	unsigned n_decode;
 };
 
 static const struct cmd_option options[] = {
+	{ "backend", 0, CMD_TEXT, offsetof(struct cmd_args, backend), "NAME",
+	  "decode with this backend; all: with each that works here [the fastest]", 0, 0 },
 	CMD_JSON_OPTION,
 	{ NULL, 0, CMD_FLAG, 0, NULL, NULL, 0, 0 },
 };
@@ -192,33 +196,63 @@ static int measure_memcpy(struct figures *f)
 	return status;
 }
 
-static int measure_archive(const char *path, struct figures *f)
+/* One codec of an archive with the backend in use; an archive without that codec has no figure. */
+static int measure_codec(struct hyc *archive, unsigned codec, struct figures *f)
+{
+	struct decode d = { archive, hyc_codec_name(codec), 1 };
+	double bytes = run_decode(&d), one, all; /* this also brings the archive into the page cache */
+
+	if (bytes <= 0)
+		return bytes < 0 ? CMD_FAILED : CMD_DONE;
+	one = median(run_decode, &d);
+	d.threads = hyc_cpu_count();
+	all = median(run_decode, &d);
+	f->decode[f->n_decode].codec = d.codec;
+	f->decode[f->n_decode].backend = hyc_codec_backend(codec);
+	f->decode[f->n_decode].one = one;
+	f->decode[f->n_decode++].all = all;
+	return one < 0 || all < 0 ? CMD_FAILED : CMD_DONE;
+}
+
+/* All codecs with the backend in use. Only its own kernels where others are measured as well. */
+static int measure_codecs(struct hyc *archive, int own_only, struct figures *f)
+{
+	int status = CMD_DONE;
+
+	for (unsigned c = 0; !status && hyc_codec_name(c) && f->n_decode < MAX_DECODE; c++)
+		if (!own_only || !strcmp(hyc_codec_backend(c), hyc_backend_name()))
+			status = measure_codec(archive, c, f);
+	return status;
+}
+
+static int choose_backend(const char *name)
+{
+	struct hyc_error err;
+
+	return hyc_backend_choose(name, &err) ? cmd_error("%s", err.msg) : CMD_DONE;
+}
+
+static int measure_archive(const char *path, const char *backend, struct figures *f)
 {
 	struct hyc *archive = cmd_open(path);
 	int status = archive ? CMD_DONE : CMD_FAILED;
+	const char *name;
 
-	for (unsigned c = 0; archive && !status && hyc_codec_name(c) && f->n_codecs < 8; c++) {
-		struct decode d = { archive, hyc_codec_name(c), 1 };
-		double bytes = run_decode(&d); /* also brings the archive into the page cache */
-
-		if (bytes < 0)
-			status = CMD_FAILED;
-		if (bytes <= 0)
-			continue;
-		f->codecs[f->n_codecs].name = d.codec;
-		f->codecs[f->n_codecs].one = median(run_decode, &d);
-		d.threads = hyc_cpu_count();
-		f->codecs[f->n_codecs].all = median(run_decode, &d);
-		if (f->codecs[f->n_codecs].one < 0 || f->codecs[f->n_codecs].all < 0)
-			status = CMD_FAILED;
-		f->n_codecs++;
+	if (!status && backend && !strcmp(backend, "all")) {
+		for (unsigned i = 0; !status && (name = hyc_backend_available(i)); i++) {
+			status = choose_backend(name);
+			if (!status)
+				status = measure_codecs(archive, 1, f);
+		}
+	} else if (!status) {
+		status = measure_codecs(archive, 0, f);
 	}
 	hyc_close(archive);
 	return status;
 }
 
 /* Makes weights, packs them, and measures the archive; nothing of it is left. */
-static int measure_synthetic(struct figures *f)
+static int measure_synthetic(const char *backend, struct figures *f)
 {
 	const char *tmp = getenv("TMPDIR");
 	char dir[PATH_MAX - 32], source[PATH_MAX], archive[PATH_MAX];
@@ -235,7 +269,7 @@ static int measure_synthetic(struct figures *f)
 	status = write_weights(source);
 	if (!status) {
 		f->pack = median(run_pack, &job);
-		status = f->pack < 0 ? CMD_FAILED : measure_archive(archive, f);
+		status = f->pack < 0 ? CMD_FAILED : measure_archive(archive, backend, f);
 	}
 	unlink(source);
 	unlink(archive);
@@ -247,11 +281,12 @@ static int print_json(const struct figures *f)
 {
 	json_t *decode = json_array();
 
-	for (unsigned i = 0; i < f->n_codecs; i++)
-		json_array_append_new(decode, json_pack("{s:s,s:f,s:f,s:f,s:f}", "codec", f->codecs[i].name,
-				      "one_thread_gbps", f->codecs[i].one, "all_threads_gbps", f->codecs[i].all,
-				      "one_thread_to_memcpy", f->codecs[i].one / f->memcpy,
-				      "all_threads_to_memcpy", f->codecs[i].all / f->memcpy));
+	for (unsigned i = 0; i < f->n_decode; i++)
+		json_array_append_new(decode, json_pack("{s:s,s:s,s:f,s:f,s:f,s:f}", "codec", f->decode[i].codec,
+				      "backend", f->decode[i].backend,
+				      "one_thread_gbps", f->decode[i].one, "all_threads_gbps", f->decode[i].all,
+				      "one_thread_to_memcpy", f->decode[i].one / f->memcpy,
+				      "all_threads_to_memcpy", f->decode[i].all / f->memcpy));
 	return cmd_json_print(json_pack("{s:s,s:I,s:f,s:o,s:o}", "backend", hyc_backend_name(),
 					"threads", (json_int_t)hyc_cpu_count(), "memcpy_gbps", f->memcpy,
 					"pack_mbps", f->pack > 0 ? json_real(f->pack * 1000) : json_null(), "decode", decode),
@@ -263,22 +298,25 @@ static void print_text(const struct figures *f)
 	unsigned n = hyc_cpu_count();
 
 	printf("backend %s, %u thread%s, medians of %d\n\n", hyc_backend_name(), n, n == 1 ? "" : "s", RUNS);
-	printf("%-24s %8.2f GB/s\n", "memcpy, 1 thread", f->memcpy);
-	for (unsigned i = 0; i < f->n_codecs; i++) {
-		printf("decode %-8s 1 thread  %8.2f GB/s  %6.3f of memcpy\n", f->codecs[i].name, f->codecs[i].one,
-		       f->codecs[i].one / f->memcpy);
-		printf("decode %-8s all       %8.2f GB/s  %6.3f of memcpy\n", f->codecs[i].name, f->codecs[i].all,
-		       f->codecs[i].all / f->memcpy);
+	printf("%-33s %8.2f GB/s\n", "memcpy, 1 thread", f->memcpy);
+	for (unsigned i = 0; i < f->n_decode; i++) {
+		printf("decode %-8s %-8s 1 thread  %8.2f GB/s  %6.3f of memcpy\n", f->decode[i].codec, f->decode[i].backend,
+		       f->decode[i].one, f->decode[i].one / f->memcpy);
+		printf("decode %-8s %-8s all       %8.2f GB/s  %6.3f of memcpy\n", f->decode[i].codec, f->decode[i].backend,
+		       f->decode[i].all, f->decode[i].all / f->memcpy);
 	}
 	if (f->pack > 0)
-		printf("%-24s %8.1f MB/s\n", "pack, all threads", f->pack * 1000);
+		printf("%-33s %8.1f MB/s\n", "pack, all threads", f->pack * 1000);
 }
 
 static int run(const struct cmd_args *args)
 {
+	const char *backend = args->backend;
 	struct figures f = { 0 };
-	int status = args->n_operands ? measure_archive(args->operands[0], &f) : measure_synthetic(&f);
+	int status = backend && strcmp(backend, "all") ? choose_backend(backend) : CMD_DONE;
 
+	if (!status)
+		status = args->n_operands ? measure_archive(args->operands[0], backend, &f) : measure_synthetic(backend, &f);
 	if (!status)
 		status = measure_memcpy(&f);
 	if (status)

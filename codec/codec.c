@@ -59,6 +59,8 @@ static const struct hyc_backend avx2 = {
 	.name = "avx2", .available = hyc_cpu_has_avx2,
 	.decode = {
 		[HYC_CODEC_FLOAT] = hyc_float_decode_avx2,
+		[HYC_CODEC_TCQ] = hyc_tcq_decode_avx2,
+		[HYC_CODEC_HYPER] = hyc_hyper_decode_avx2,
 	},
 };
 #endif
@@ -68,6 +70,8 @@ static const struct hyc_backend avx512 = {
 	.name = "avx512", .available = hyc_cpu_has_avx512,
 	.decode = {
 		[HYC_CODEC_FLOAT] = hyc_float_decode_avx512,
+		[HYC_CODEC_TCQ] = hyc_tcq_decode_avx512,
+		[HYC_CODEC_HYPER] = hyc_hyper_decode_avx512,
 	},
 };
 #endif

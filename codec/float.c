@@ -55,7 +55,7 @@ size_t hyc_float_raw_bytes(unsigned b, size_t n)
 
 	for (unsigned w = 8; w; w /= 2)
 		if (b & w)
-			bytes += w == 8 ? hyc_align_up(n, 16) : hyc_div_up(n * w, 1024) * 128;
+			bytes += hyc_float_plane_bytes(w, n);
 	return bytes;
 }
 

@@ -50,7 +50,13 @@ static inline uint32_t hyc_float_extract(struct hyc_float_field f, uint32_t elem
 	return low | high << f.low_bits;
 }
 
-/* Bytes of the raw planes of a field of b bits over n elements. */
+/* Bytes of a raw plane of w bits over n elements. */
+static inline size_t hyc_float_plane_bytes(unsigned w, size_t n)
+{
+	return w == 8 ? (n + 15) / 16 * 16 : (n * w + 1023) / 1024 * 128;
+}
+
+/* Bytes of all raw planes of a field of b bits. */
 size_t hyc_float_raw_bytes(unsigned b, size_t n);
 
 /* One rans stream of one unit. */
@@ -98,5 +104,8 @@ void hyc_float_start(const struct hyc_float_stream *stream, struct hyc_float_lan
  */
 int hyc_float_finish(const struct hyc_float_block *block, const struct hyc_float_unit *unit,
 		     const struct hyc_float_lanes lanes[HYC_FLOAT_MAX_FIELDS], uint8_t *dst, size_t done);
+
+/* The AVX2 kernel for a parsed block. */
+int hyc_float_block_avx2(const struct hyc_float_block *block, uint8_t *dst);
 
 #endif

@@ -80,7 +80,7 @@ static inline __attribute__((always_inline)) void raw_group(const uint8_t *src, 
 	if (b & 4)
 		plane_group(src, 4, 0, group, out);
 	if (b & 2)
-		plane_group(src + (b & 4 ? hyc_float_raw_bytes(4, n) : 0), 2, b & 4, group, out);
+		plane_group(src + (b & 4 ? hyc_float_plane_bytes(4, n) : 0), 2, b & 4, group, out);
 	if (b == 1)
 		plane_group(src, 1, 0, group, out);
 }
@@ -228,17 +228,24 @@ static int decode_unit(struct decoder *d, uint8_t *dst)
 	return hyc_float_finish(d->block, &d->unit, rest, dst, done);
 }
 
+int hyc_float_block_avx2(const struct hyc_float_block *block, uint8_t *dst)
+{
+	struct decoder d = { .block = block };
+	const uint8_t *pos = block->units;
+	int result = 0;
+
+	for (size_t i = 0; !result && i << block->unit_log2 < block->n; i++) {
+		hyc_float_unit(block, i, &pos, &d.unit);
+		result = decode_unit(&d, dst);
+		dst += d.unit.n * block->layout->elem_bytes;
+	}
+	return result;
+}
+
 int hyc_float_decode_avx2(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
 {
 	struct hyc_float_block block;
-	struct decoder d = { .block = &block };
 	int result = hyc_float_parse(coding->dtype, src, src_len, dst_len, &block);
-	const uint8_t *pos = block.units;
 
-	for (size_t i = 0; !result && i << block.unit_log2 < block.n; i++) {
-		hyc_float_unit(&block, i, &pos, &d.unit);
-		result = decode_unit(&d, dst);
-		dst += d.unit.n * block.layout->elem_bytes;
-	}
-	return result;
+	return result ? result : hyc_float_block_avx2(&block, dst);
 }

@@ -21,6 +21,7 @@ struct decoder {
 	struct hyc_rans_search search;
 	struct hyc_float_unit unit[MAX_UNITS];
 	struct hyc_rans_lanes32 lanes[MAX_UNITS];
+	const uint8_t *pairs[MAX_UNITS]; /* the second plane of field 1, where it has one */
 	uint8_t *dst[MAX_UNITS];
 };
 
@@ -35,9 +36,22 @@ static inline __m512i bytes(const uint8_t *plane, size_t e)
 	return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(plane + e)));
 }
 
-static inline const uint8_t *plane_row(const uint8_t *plane, unsigned w, size_t group, unsigned v)
+/* Where the bits of a group are in raw planes: offsets of rows and positions in words. The same for all units. */
+struct place {
+	size_t group; /* element */
+	size_t nibble_row, pair_row, bit_row;
+	__m128i nibble_shift, pair_shift, bit_shift;
+};
+
+static inline __attribute__((always_inline)) struct place place_of(size_t group)
 {
-	return plane + group * w / 1024 * 128 + 64 * v;
+	unsigned g = (unsigned)(group / HYC_RANS_GROUP);
+
+	return (struct place){
+		.group = group, .nibble_row = g / 4 * 128, .pair_row = g / 8 * 128, .bit_row = g / 16 * 128,
+		.nibble_shift = _mm_cvtsi32_si128((int)(g % 4 * 4)), .pair_shift = _mm_cvtsi32_si128((int)(g % 8 * 2)),
+		.bit_shift = _mm_cvtsi32_si128((int)(15 - g % 16)),
+	};
 }
 
 /* value | (bits & mask) */
@@ -48,18 +62,15 @@ static inline __m512i or_masked(__m512i value, __m512i bits, __m512i mask)
 
 /* Field 1 of BF16, which is also in the upper half of F32: put five bits at the bottom, one on top. */
 static inline __attribute__((always_inline)) __m512i
-add_mantissa(const struct hyc_float_block *block, const struct hyc_float_unit *unit, size_t group, unsigned v, __m512i value)
+add_mantissa(const struct decoder *d, unsigned k, const struct place *at, unsigned v, __m512i value)
 {
 	const struct hyc_float_field field = hyc_float_bf16.field[1];
-	unsigned g = (unsigned)(group / HYC_RANS_GROUP);
 	__m512i nibbles, pairs;
 
-	if (block->mode[1] == HYC_FLOAT_CONSTANT)
-		return _mm512_or_si512(value, _mm512_set1_epi16((short)hyc_float_place(field, block->constant[1])));
-	nibbles = load(plane_row(unit->raw[1], 4, group, v));
-	pairs = load(plane_row(unit->raw[1] + hyc_float_raw_bytes(4, unit->n), 2, group, v));
-	nibbles = _mm512_srl_epi16(nibbles, _mm_cvtsi32_si128((int)(g % 4 * 4)));
-	pairs = _mm512_srl_epi16(pairs, _mm_cvtsi32_si128((int)(g % 8 * 2)));
+	if (d->block->mode[1] == HYC_FLOAT_CONSTANT)
+		return _mm512_or_si512(value, _mm512_set1_epi16((short)hyc_float_place(field, d->block->constant[1])));
+	nibbles = _mm512_srl_epi16(load(d->unit[k].raw[1] + at->nibble_row + 64 * v), at->nibble_shift);
+	pairs = _mm512_srl_epi16(load(d->pairs[k] + at->pair_row + 64 * v), at->pair_shift);
 	value = or_masked(value, nibbles, _mm512_set1_epi16(15));
 	value = or_masked(value, _mm512_slli_epi16(pairs, 4), _mm512_set1_epi16(16));
 	return or_masked(value, _mm512_slli_epi16(pairs, 14), _mm512_set1_epi16((short)0x8000));
@@ -72,25 +83,24 @@ byte_field(const struct hyc_float_block *block, const struct hyc_float_unit *uni
 }
 
 static inline __attribute__((always_inline)) __m512i
-f16_vector(const struct hyc_float_block *block, const struct hyc_float_unit *unit, size_t group, unsigned v, __m512i value)
+f16_vector(const struct decoder *d, unsigned k, const struct place *at, unsigned v, __m512i value)
 {
 	__m512i sign;
 
-	if (block->mode[1] == HYC_FLOAT_RAW)
-		sign = _mm512_sll_epi16(load(plane_row(unit->raw[1], 1, group, v)),
-					_mm_cvtsi32_si128((int)(15 - group / HYC_RANS_GROUP % 16)));
+	if (d->block->mode[1] == HYC_FLOAT_RAW)
+		sign = _mm512_sll_epi16(load(d->unit[k].raw[1] + at->bit_row + 64 * v), at->bit_shift);
 	else
-		sign = _mm512_set1_epi16((short)(block->constant[1] << 15));
+		sign = _mm512_set1_epi16((short)(d->block->constant[1] << 15));
 	value = or_masked(value, sign, _mm512_set1_epi16((short)0x8000));
-	return _mm512_or_si512(value, byte_field(block, unit, 2, group + 32 * v));
+	return _mm512_or_si512(value, byte_field(d->block, &d->unit[k], 2, at->group + 32 * v));
 }
 
 /* Bring the other fields to the symbols of field 0 and write the elements. */
 static inline __attribute__((always_inline)) void
-put_group(const struct decoder *d, struct hyc_float_layout layout, unsigned k, size_t group, __m512i even, __m512i odd)
+put_group(const struct decoder *d, struct hyc_float_layout layout, unsigned k, const struct place *at, __m512i even, __m512i odd)
 {
 	const struct hyc_float_unit *unit = &d->unit[k];
-	uint8_t *dst = d->dst[k] + group * layout.elem_bytes;
+	uint8_t *dst = d->dst[k] + at->group * layout.elem_bytes;
 
 #pragma GCC unroll 2
 	for (unsigned v = 0; v < VECTORS; v++, dst += (size_t)32 * layout.elem_bytes) {
@@ -99,15 +109,15 @@ put_group(const struct decoder *d, struct hyc_float_layout layout, unsigned k, s
 		if (layout.elem_bytes == 1) {
 			_mm256_storeu_si256((__m256i *)dst, _mm512_cvtepi16_epi8(value));
 		} else if (layout.n_fields == 3) {
-			_mm512_storeu_si512(dst, f16_vector(d->block, unit, group, v, value));
+			_mm512_storeu_si512(dst, f16_vector(d, k, at, v, value));
 		} else {
-			value = add_mantissa(d->block, unit, group, v, value);
+			value = add_mantissa(d, k, at, v, value);
 			if (layout.elem_bytes == 2) {
 				_mm512_storeu_si512(dst, value);
 				continue;
 			}
-			low = _mm512_or_si512(_mm512_slli_epi16(byte_field(d->block, unit, 2, group + 32 * v), 8),
-					      byte_field(d->block, unit, 3, group + 32 * v));
+			low = _mm512_or_si512(_mm512_slli_epi16(byte_field(d->block, unit, 2, at->group + 32 * v), 8),
+					      byte_field(d->block, unit, 3, at->group + 32 * v));
 			_mm512_storeu_si512(dst, hyc_rans_turns(low, value, false));
 			_mm512_storeu_si512(dst + 64, hyc_rans_turns(low, value, true));
 		}
@@ -135,6 +145,8 @@ groups(struct decoder *d, struct hyc_float_layout layout, bool deep, unsigned fi
 			safe = in_words < safe ? in_words : safe;
 		}
 		for (size_t i = 0; i < safe; i++, group += HYC_RANS_GROUP) {
+			struct place at = place_of(group);
+
 #pragma GCC unroll 4
 			for (unsigned k = 0; k < n; k++)
 				even[k] = hyc_rans_step32(&lanes[k], &d->search, deep);
@@ -143,7 +155,7 @@ groups(struct decoder *d, struct hyc_float_layout layout, bool deep, unsigned fi
 				odd[k] = hyc_rans_step32(&lanes[k], &d->search, deep);
 #pragma GCC unroll 4
 			for (unsigned k = 0; k < n; k++)
-				put_group(d, layout, first + k, group, even[k], odd[k]);
+				put_group(d, layout, first + k, &at, even[k], odd[k]);
 		}
 	} while (safe);
 #pragma GCC unroll 4
@@ -225,7 +237,7 @@ int hyc_float_decode_avx512(const struct hyc_coding *coding, const uint8_t *src,
 		return result;
 	d.block = &block;
 	if (!takes(&block) || !hyc_rans_search_init(&d.search, block.table[0], block.layout->field[0].low_shift % 16))
-		return hyc_float_decode_avx2(coding, src, src_len, dst, dst_len);
+		return hyc_float_block_avx2(&block, dst);
 	units = choose_units(block.layout, d.search.depth == 7);
 	n_units = ((block.n - 1) >> block.unit_log2) + 1;
 	for (size_t i = 0; i < n_units && !result; i += n) {
@@ -233,6 +245,8 @@ int hyc_float_decode_avx512(const struct hyc_coding *coding, const uint8_t *src,
 		for (unsigned k = 0; k < n; k++) {
 			hyc_float_unit(&block, i + k, &pos, &d.unit[k]);
 			d.dst[k] = dst;
+			if (block.layout->field[1].bits == 6 && block.mode[1] == HYC_FLOAT_RAW)
+				d.pairs[k] = d.unit[k].raw[1] + hyc_float_plane_bytes(4, d.unit[k].n);
 			dst += d.unit[k].n * block.layout->elem_bytes;
 		}
 		result = units(&d, (unsigned)n);

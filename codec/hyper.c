@@ -268,6 +268,7 @@ int hyc_hyper_parse(const struct hyc_coding *coding, const struct hyc_hyper_obje
 	if (!block->n || src_len < HYC_HYPER_HEAD_BYTES)
 		return -EBADMSG;
 	block->mode = src[0];
+	block->end = src + src_len;
 	block->indices = src + HYC_HYPER_HEAD_BYTES;
 	switch (src[0]) {
 	case HYC_HYPER_CONSTANT:
@@ -383,18 +384,15 @@ static int apply_exceptions(const struct hyc_hyper_unit *unit, const struct hyc_
 	return 0;
 }
 
-/* A unit, whose pairs are dst_len bytes: all of them, or but one element of the last. */
 static inline __attribute__((always_inline)) int
-decode_unit(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *unit, const struct hyc_hyper_state *state,
-	    uint8_t *dst, size_t dst_len, unsigned bytes)
+finish_unit(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *unit, const struct hyc_hyper_state *state,
+	    uint32_t x[HYC_RANS_LANES], const uint8_t *w, size_t first, uint8_t *dst, size_t dst_len, unsigned bytes)
 {
-	const uint8_t *w = unit->words, *end = w + 2 * (size_t)unit->n_words;
+	const uint8_t *end = unit->words + 2 * (size_t)unit->n_words;
 	unsigned q = state->object.tile_log2;
-	uint32_t x[HYC_RANS_LANES], raw[HYC_RANS_LANES] = { 0 };
+	uint32_t raw[HYC_RANS_LANES] = { 0 };
 
-	for (unsigned l = 0; l < HYC_RANS_LANES; l++)
-		x[l] = hyc_load32(unit->states + 4 * l);
-	for (size_t first = 0; first < unit->n; first += HYC_RANS_GROUP) {
+	for (; first < unit->n; first += HYC_RANS_GROUP) {
 		size_t n = unit->n - first < HYC_RANS_GROUP ? unit->n - first : HYC_RANS_GROUP;
 		size_t left = dst_len - first * bytes;
 		uint8_t part[8 * HYC_RANS_GROUP], *to = dst + first * bytes;
@@ -414,11 +412,34 @@ decode_unit(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *un
 	return w == end ? apply_exceptions(unit, state, dst, dst_len) : -EBADMSG;
 }
 
-int hyc_hyper_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
+int hyc_hyper_finish(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *unit,
+		     const struct hyc_hyper_state *state, uint32_t x[HYC_RANS_LANES], const uint8_t *w, size_t first,
+		     uint8_t *dst, size_t dst_len)
+{
+	if (state->pair_bytes == 4)
+		return finish_unit(block, unit, state, x, w, first, dst, dst_len, 4);
+	return finish_unit(block, unit, state, x, w, first, dst, dst_len, 8);
+}
+
+static int decode_unit(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *units,
+		       const struct hyc_hyper_state *state, uint8_t *const *dst, const size_t *len, unsigned n)
+{
+	uint32_t x[HYC_RANS_LANES];
+
+	(void)n; /* one at a time */
+	for (unsigned l = 0; l < HYC_RANS_LANES; l++)
+		x[l] = hyc_load32(units->states + 4 * l);
+	return hyc_hyper_finish(block, units, state, x, units->words, 0, *dst, *len);
+}
+
+int hyc_hyper_decode_by(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst,
+			size_t dst_len, unsigned together, hyc_hyper_decode_units *decode_units)
 {
 	const struct hyc_hyper_state *state = coding->state;
 	struct hyc_hyper_block block;
+	size_t n_units, unit_bytes;
 	const uint8_t *pos;
+	unsigned n;
 	int result;
 
 	if (!state->object.symbols)
@@ -429,19 +450,26 @@ int hyc_hyper_decode(const struct hyc_coding *coding, const uint8_t *src, size_t
 	if (block.mode != HYC_HYPER_RANS)
 		return decode_indices(&block, state, dst, dst_len);
 	pos = block.units;
-	for (size_t i = 0; !result && i << block.unit_log2 < block.n; i++) {
-		struct hyc_hyper_unit unit;
-		size_t len = ((size_t)1 << block.unit_log2) * state->pair_bytes;
+	n_units = ((block.n - 1) >> block.unit_log2) + 1;
+	unit_bytes = ((size_t)1 << block.unit_log2) * state->pair_bytes;
+	for (size_t i = 0; !result && i < n_units; i += n) {
+		struct hyc_hyper_unit units[HYC_HYPER_MOST_TOGETHER];
+		uint8_t *to[HYC_HYPER_MOST_TOGETHER];
+		size_t len[HYC_HYPER_MOST_TOGETHER];
 
-		hyc_hyper_unit(&block, &state->object, i, &pos, &unit);
-		if (len > dst_len)
-			len = dst_len;
-		if (state->pair_bytes == 4)
-			result = decode_unit(&block, &unit, state, dst, len, 4);
-		else
-			result = decode_unit(&block, &unit, state, dst, len, 8);
-		dst += len;
-		dst_len -= len;
+		for (n = 0; n < together && i + n < n_units; n++) {
+			hyc_hyper_unit(&block, &state->object, i + n, &pos, &units[n]);
+			to[n] = dst;
+			len[n] = dst_len < unit_bytes ? dst_len : unit_bytes;
+			dst += len[n];
+			dst_len -= len[n];
+		}
+		result = decode_units(&block, units, state, to, len, n);
 	}
 	return result;
+}
+
+int hyc_hyper_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
+{
+	return hyc_hyper_decode_by(coding, src, src_len, dst, dst_len, 1, decode_unit);
 }

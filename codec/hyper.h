@@ -85,7 +85,7 @@ struct hyc_hyper_block {
 	unsigned unit_log2;
 	const uint8_t *indices;   /* constant: one u16; plain: one for each pair */
 	const uint8_t *directory; /* 4 bytes for each unit */
-	const uint8_t *units;
+	const uint8_t *units, *end;
 	uint32_t table[HYC_RANS_SLOTS];
 };
 
@@ -103,5 +103,24 @@ int hyc_hyper_parse(const struct hyc_coding *coding, const struct hyc_hyper_obje
 /* The sections of a unit that starts at *pos; *pos moves to the next one. Only for a block hyc_hyper_parse accepted. */
 void hyc_hyper_unit(const struct hyc_hyper_block *block, const struct hyc_hyper_object *object, size_t i,
 		    const uint8_t **pos, struct hyc_hyper_unit *unit);
+
+/*
+ * The rest of a unit in plain C: its pairs from `first` on, a multiple of HYC_RANS_GROUP, its end and its exceptions. x
+ * are the lanes' states, w is the next word, dst where the unit's pairs go: dst_len bytes, but one element of the
+ * last pair where the object ends so. 0 or -EBADMSG.
+ */
+int hyc_hyper_finish(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *unit,
+		     const struct hyc_hyper_state *state, uint32_t x[HYC_RANS_LANES], const uint8_t *w, size_t first,
+		     uint8_t *dst, size_t dst_len);
+
+#define HYC_HYPER_MOST_TOGETHER 4u
+
+/* Decode n units, each to its dst and len. 0 or -EBADMSG. */
+typedef int hyc_hyper_decode_units(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *units,
+				   const struct hyc_hyper_state *state, uint8_t *const *dst, const size_t *len, unsigned n);
+
+/* A block, its units by calls of decode_units for up to `together`, at most HYC_HYPER_MOST_TOGETHER, of them. */
+int hyc_hyper_decode_by(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst,
+			size_t dst_len, unsigned together, hyc_hyper_decode_units *decode_units);
 
 #endif

@@ -13,11 +13,11 @@ if AVX2
 noinst_LTLIBRARIES += libcodec_avx2.la
 libcore_la_LIBADD += libcodec_avx2.la
 endif AVX2
-libcodec_avx2_la_SOURCES = codec/float_avx2.c codec/rans_avx2.h
+libcodec_avx2_la_SOURCES = codec/float_avx2.c codec/rans_avx2.h codec/tcq_avx2.c codec/tcq_simd.h codec/hyper_avx2.c codec/hyper_simd.h
 libcodec_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
 if AVX512
 noinst_LTLIBRARIES += libcodec_avx512.la
 libcore_la_LIBADD += libcodec_avx512.la
 endif AVX512
-libcodec_avx512_la_SOURCES = codec/float_avx512.c codec/rans_avx512.h
+libcodec_avx512_la_SOURCES = codec/float_avx512.c codec/rans_avx512.h codec/tcq_avx512.c codec/hyper_avx512.c
 libcodec_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)

@@ -21,10 +21,27 @@ static const uint64_t hyc_rans_word_of_lane[256] = {
 	HYC_RANS_X64(0u), HYC_RANS_X64(64u), HYC_RANS_X64(128u), HYC_RANS_X64(192u)
 };
 
+/* Not a gather: that is slower on some processors and not faster on others. */
+static inline __attribute__((always_inline)) __m128i hyc_rans_table4(__m128i places, const uint32_t *table)
+{
+	uint64_t a = (uint64_t)_mm_cvtsi128_si64(places), b = (uint64_t)_mm_extract_epi64(places, 1);
+	__m128i slots = _mm_cvtsi32_si128((int)table[(uint32_t)a]);
+
+	slots = _mm_insert_epi32(slots, (int)table[a >> 32], 1);
+	slots = _mm_insert_epi32(slots, (int)table[(uint32_t)b], 2);
+	return _mm_insert_epi32(slots, (int)table[b >> 32], 3);
+}
+
+static inline __attribute__((always_inline)) __m256i hyc_rans_table8(__m256i places, const uint32_t *table)
+{
+	return _mm256_inserti128_si256(_mm256_castsi128_si256(hyc_rans_table4(_mm256_castsi256_si128(places), table)),
+				       hyc_rans_table4(_mm256_extracti128_si256(places, 1), table), 1);
+}
+
 /* The slots that the lanes' states choose. */
 static inline __attribute__((always_inline)) __m256i hyc_rans_slots8(__m256i x, const uint32_t *table)
 {
-	return _mm256_i32gather_epi32((const int *)table, _mm256_and_si256(x, _mm256_set1_epi32(HYC_RANS_SLOTS - 1)), 4);
+	return hyc_rans_table8(_mm256_and_si256(x, _mm256_set1_epi32(HYC_RANS_SLOTS - 1)), table);
 }
 
 /* The next states, words taken from *w on included. HYC_RANS_STEP8_BYTES must be readable there. */

@@ -103,28 +103,18 @@ static inline __attribute__((always_inline)) __m512i hyc_rans_leaf(const uint16_
 	return _mm512_mask_mov_epi16(value, _mm512_test_epi16_mask(i, _mm512_set1_epi16(64)), hyc_rans_table64(table + 64, i));
 }
 
-/* One step of all lanes: the symbols, shifted as the search was made to. HYC_RANS_STEP32_BYTES must be readable at the words. */
-static inline __attribute__((always_inline)) __m512i hyc_rans_step32(struct hyc_rans_lanes32 *lanes, const struct hyc_rans_search *s, bool deep)
+/*
+ * The next states of all lanes, by what is known of their slots' symbols, frequencies times 32. HYC_RANS_STEP32_BYTES
+ * must be readable at the words.
+ */
+static inline __attribute__((always_inline)) void hyc_rans_advance32(struct hyc_rans_lanes32 *lanes, __m512i slot, __m512i freq, __m512i start)
 {
-	const __m512i slot_bits = _mm512_set1_epi16(HYC_RANS_SLOTS - 1);
-	__m512i slot = _mm512_and_si512(lanes->low, slot_bits), upper = _mm512_load_si512(s->node);
-	__m512i i = _mm512_set1_epi16(1), freq, product, rest, low, high;
+	/* x' = freq * (x div 2048) + slot - start, in halves. freq * 32 makes a multiplication by x div 2048 one by x div 65536. */
+	__m512i product = _mm512_mullo_epi16(freq, lanes->high), high = _mm512_mulhi_epu16(freq, lanes->high), rest, low;
 	__mmask32 carry, refill;
 
-	/* Where the slot is not below the right child's start, the difference's sign bit is set. */
-#pragma GCC unroll 5
-	for (unsigned level = 0; level < 5; level++)
-		i = _mm512_shldi_epi16(i, _mm512_sub_epi16(_mm512_permutexvar_epi16(i, upper), slot), 1);
-	i = _mm512_shldi_epi16(i, _mm512_sub_epi16(_mm512_permutexvar_epi16(i, _mm512_load_si512(s->node + 32)), slot), 1);
-	if (deep)
-		i = _mm512_shldi_epi16(i, _mm512_sub_epi16(hyc_rans_table64(s->node + 64, i), slot), 1);
-
-	/* x' = freq * (x div 2048) + slot - start, in halves. freq * 32 makes a multiplication by x div 2048 one by x div 65536. */
-	freq = hyc_rans_leaf(s->freq, i, deep);
-	product = _mm512_mullo_epi16(freq, lanes->high);
-	high = _mm512_mulhi_epu16(freq, lanes->high);
-	rest = _mm512_add_epi16(_mm512_mulhi_epu16(freq, _mm512_andnot_si512(slot_bits, lanes->low)),
-				_mm512_sub_epi16(slot, hyc_rans_leaf(s->start, i, deep)));
+	rest = _mm512_add_epi16(_mm512_mulhi_epu16(freq, _mm512_andnot_si512(_mm512_set1_epi16(HYC_RANS_SLOTS - 1), lanes->low)),
+				_mm512_sub_epi16(slot, start));
 	low = _mm512_add_epi16(product, rest);
 	carry = _mm512_cmplt_epu16_mask(low, rest);
 	high = _mm512_mask_add_epi16(high, carry, high, _mm512_set1_epi16(1));
@@ -133,6 +123,23 @@ static inline __attribute__((always_inline)) __m512i hyc_rans_step32(struct hyc_
 	lanes->high = _mm512_mask_mov_epi16(high, refill, low);
 	lanes->low = _mm512_mask_expand_epi16(low, refill, _mm512_loadu_si512(lanes->words));
 	lanes->words += 2 * __builtin_popcount(refill);
+}
+
+/* One step of all lanes: the symbols, shifted as the search was made to. HYC_RANS_STEP32_BYTES must be readable at the words. */
+static inline __attribute__((always_inline)) __m512i hyc_rans_step32(struct hyc_rans_lanes32 *lanes, const struct hyc_rans_search *s, bool deep)
+{
+	const __m512i slot_bits = _mm512_set1_epi16(HYC_RANS_SLOTS - 1);
+	__m512i slot = _mm512_and_si512(lanes->low, slot_bits), upper = _mm512_load_si512(s->node);
+	__m512i i = _mm512_set1_epi16(1);
+
+	/* Where the slot is not below the right child's start, the difference's sign bit is set. */
+#pragma GCC unroll 5
+	for (unsigned level = 0; level < 5; level++)
+		i = _mm512_shldi_epi16(i, _mm512_sub_epi16(_mm512_permutexvar_epi16(i, upper), slot), 1);
+	i = _mm512_shldi_epi16(i, _mm512_sub_epi16(_mm512_permutexvar_epi16(i, _mm512_load_si512(s->node + 32)), slot), 1);
+	if (deep)
+		i = _mm512_shldi_epi16(i, _mm512_sub_epi16(hyc_rans_table64(s->node + 64, i), slot), 1);
+	hyc_rans_advance32(lanes, slot, hyc_rans_leaf(s->freq, i, deep), hyc_rans_leaf(s->start, i, deep));
 	return hyc_rans_leaf(s->symbol, i, deep);
 }
 

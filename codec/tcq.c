@@ -15,16 +15,6 @@
 #include "codec/decoders.h"
 #include "format/dtype.h"
 
-float hyc_tcq_scale(uint8_t byte)
-{
-	static const float octave[8] = {
-		0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
-		0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f,
-	};
-
-	return hyc_bits_float(hyc_float_bits(octave[byte & 7]) + ((uint32_t)(byte >> 3) << 23) - (UINT32_C(16) << 23));
-}
-
 int hyc_tcq_parse_params(const struct hyc_coding *coding, struct hyc_tcq_object *object)
 {
 	const uint8_t *params = coding->params;
@@ -95,21 +85,29 @@ bool hyc_tcq_next_place(const struct hyc_tcq_object *object, uint32_t n_rows, st
 	return true;
 }
 
-/* Read a unit's directory entry and lay its sections out from pos on. Returns where they end. */
-static const uint8_t *place_sections(struct hyc_tcq_unit *unit, const uint8_t *dir, const uint8_t *pos)
+static size_t unit_bytes(const uint8_t *dir)
 {
+	return HYC_RANS_STATES_BYTES + hyc_align_up(2 * (size_t)hyc_load16(dir), 16) +
+	       hyc_align_up(HYC_TCQ_PATCH_BYTES * (size_t)hyc_load16(dir + 2), 16);
+}
+
+bool hyc_tcq_next_unit(const struct hyc_tcq_block *block, struct hyc_tcq_unit *unit)
+{
+	const uint8_t *dir = block->directory, *pos = block->units;
+
+	if (unit->n_cols) {
+		dir = unit->directory + 4;
+		pos = unit->states + unit_bytes(unit->directory);
+	}
+	if (!hyc_tcq_next_place(&block->object, block->n_rows, unit))
+		return false;
+	unit->directory = dir;
 	unit->n_words = hyc_load16(dir);
 	unit->n_patches = hyc_load16(dir + 2);
 	unit->states = pos;
 	unit->words = pos + HYC_RANS_STATES_BYTES;
 	unit->patches = unit->words + hyc_align_up(2 * (size_t)unit->n_words, 16);
-	return unit->patches + hyc_align_up(HYC_TCQ_PATCH_BYTES * (size_t)unit->n_patches, 16);
-}
-
-static size_t unit_bytes(const uint8_t *dir)
-{
-	return HYC_RANS_STATES_BYTES + hyc_align_up(2 * (size_t)hyc_load16(dir), 16) +
-	       hyc_align_up(HYC_TCQ_PATCH_BYTES * (size_t)hyc_load16(dir + 2), 16);
+	return true;
 }
 
 /* Read a table of frequencies into slots. Returns the bytes read, or 0 where it is malformed. */
@@ -259,8 +257,7 @@ decode_row(const struct hyc_tcq_block *block, uint32_t *x, struct group *groups,
 	return w;
 }
 
-static int apply_patches(const struct hyc_tcq_block *block, const struct hyc_tcq_unit *unit, uint8_t *dst,
-			 uint32_t dtype)
+int hyc_tcq_patch(const struct hyc_tcq_block *block, const struct hyc_tcq_unit *unit, uint8_t *dst, uint32_t dtype)
 {
 	const struct hyc_tcq_object *object = &block->object;
 
@@ -303,30 +300,27 @@ decode_unit(const struct hyc_tcq_block *block, const struct hyc_tcq_unit *unit, 
 	for (unsigned l = 0; l < HYC_RANS_LANES; l++)
 		if (x[l] != HYC_RANS_LOW)
 			return -EBADMSG;
-	return w == end ? apply_patches(block, unit, dst, dtype) : -EBADMSG;
+	return w == end ? hyc_tcq_patch(block, unit, dst, dtype) : -EBADMSG;
+}
+
+int hyc_tcq_decode_unit(const struct hyc_tcq_block *block, const struct hyc_tcq_unit *unit, uint8_t *dst,
+			uint32_t dtype)
+{
+	if (dtype == HYC_BF16)
+		return decode_unit(block, unit, dst, HYC_BF16);
+	if (dtype == HYC_F16)
+		return decode_unit(block, unit, dst, HYC_F16);
+	return decode_unit(block, unit, dst, HYC_F32);
 }
 
 int hyc_tcq_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
 {
 	struct hyc_tcq_block block;
 	struct hyc_tcq_unit unit = { .n_cols = 0 };
-	const uint8_t *dir, *pos;
 	int result = hyc_tcq_parse(coding, src, src_len, dst_len, &block);
 
-	if (result)
-		return result;
-	dir = block.directory;
-	pos = block.units;
-	while (!result && hyc_tcq_next_place(&block.object, block.n_rows, &unit)) {
-		pos = place_sections(&unit, dir, pos);
-		dir += 4;
-		if (coding->dtype == HYC_BF16)
-			result = decode_unit(&block, &unit, dst, HYC_BF16);
-		else if (coding->dtype == HYC_F16)
-			result = decode_unit(&block, &unit, dst, HYC_F16);
-		else
-			result = decode_unit(&block, &unit, dst, HYC_F32);
-	}
+	while (!result && hyc_tcq_next_unit(&block, &unit))
+		result = hyc_tcq_decode_unit(&block, &unit, dst, coding->dtype);
 	return result;
 }
 

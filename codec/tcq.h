@@ -54,11 +54,19 @@ struct hyc_tcq_unit {
 	uint64_t first_col;
 	uint32_t first_row, n_rows, n_cols;
 	uint32_t n_words, n_patches;
-	const uint8_t *states, *words, *patches;
+	const uint8_t *directory, *states, *words, *patches; /* as hyc_tcq_next_unit finds them */
 };
 
 /* The scale a byte stands for: 2^((byte - 128) / 8), rounded. Positive and normal. */
-float hyc_tcq_scale(uint8_t byte);
+static inline float hyc_tcq_scale(uint8_t byte)
+{
+	static const float octave[8] = {
+		0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
+		0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f,
+	};
+
+	return hyc_bits_float(hyc_float_bits(octave[byte & 7]) + ((uint32_t)(byte >> 3) << 23) - (UINT32_C(16) << 23));
+}
 
 /* 0 or -EBADMSG. */
 int hyc_tcq_parse_params(const struct hyc_coding *coding, struct hyc_tcq_object *object);
@@ -81,6 +89,17 @@ int hyc_tcq_parse(const struct hyc_coding *coding, const uint8_t *src, size_t sr
  * band by band, stripe by stripe. False after the last.
  */
 bool hyc_tcq_next_place(const struct hyc_tcq_object *object, uint32_t n_rows, struct hyc_tcq_unit *unit);
+
+/* The same in a block that hyc_tcq_parse accepted, with the unit's sections. */
+bool hyc_tcq_next_unit(const struct hyc_tcq_block *block, struct hyc_tcq_unit *unit);
+
+/*
+ * Decode one unit into the block at dst, as plain C does; or only its patches, once its elements are there.
+ * 0 or -EBADMSG.
+ */
+int hyc_tcq_decode_unit(const struct hyc_tcq_block *block, const struct hyc_tcq_unit *unit, uint8_t *dst,
+			uint32_t dtype);
+int hyc_tcq_patch(const struct hyc_tcq_block *block, const struct hyc_tcq_unit *unit, uint8_t *dst, uint32_t dtype);
 
 /* The level of k in a quantiser of the trellis, 0 or 1. */
 static inline int32_t hyc_tcq_level(int32_t k, int32_t quantiser)

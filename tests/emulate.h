@@ -24,7 +24,7 @@
 #define HYC_LAUNCH(kernel, grid, threads, stream, ...) \
 	emulate_launch((grid), (threads), [=]() { kernel(__VA_ARGS__); })
 
-#define HYC_DYNAMIC(name) static uint8_t name[256 << 10] __attribute__((aligned(8192)))
+#define HYC_DYNAMIC(name) static uint8_t name[256 << 10] __attribute__((aligned(16)))
 #define HYC_ALLOW_SHARED(kernel, bytes) ((void)0)
 #define HYC_LAUNCH_SHARED(kernel, grid, threads, bytes, stream, ...) HYC_LAUNCH(kernel, grid, threads, stream, __VA_ARGS__)
 

@@ -13,6 +13,11 @@ check_hyper_LDADD = libcore.la
 check_PROGRAMS += checkcuda
 checkcuda_SOURCES = tests/checkcuda.c
 checkcuda_LDADD = libcore.la
+# The kernels against plain C. `make checkcodec && ./checkcodec --bench [ARCHIVE]` measures them.
+check_PROGRAMS += checkcodec
+checkcodec_SOURCES = tests/checkcodec.c tests/checkcodec.h tests/checkcodec-blocks.c tests/checkcodec-bench.c
+checkcodec_LDADD = libcore.la
+TESTS += checkcodec
 test_damage_SOURCES = tests/test-damage.c
 test_damage_LDADD = libcore.la
 
@@ -84,8 +89,8 @@ fuzz_split_LDADD = libpack.la libcore.la $(JANSSON_LIBS)
 fuzz_split_LDFLAGS = -fsanitize=fuzzer
 
 dist_check_SCRIPTS += \
-	tests/lint-dist.sh tests/lint-includes.sh tests/lint-size.sh tests/lint-symbols.sh \
-	tests/archive-bad.sh tests/archive-damage.sh tests/archive-fuzz.sh tests/archive-golden.sh \
+	tests/lint-dist.sh tests/lint-includes.sh tests/lint-isa.sh tests/lint-size.sh tests/lint-symbols.sh \
+	tests/archive-backends.sh tests/archive-bad.sh tests/archive-damage.sh tests/archive-fuzz.sh tests/archive-golden.sh \
 	tests/archive-hycref.sh tests/archive-hyper-oracle.sh \
 	tests/pack-atomic.sh tests/pack-changes.sh tests/pack-dedup.sh tests/pack-reproducible.sh \
 	tests/pack-lossy-labels.sh tests/pack-lossy-options.sh tests/pack-lossy-policy.sh tests/pack-lossy-rate.sh \

@@ -325,8 +325,8 @@ HYC_INLINE void find_sections(struct unit *u, const struct hyc_cuda_args *a, con
 template <uint32_t KIND>
 static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, layout<KIND>::TEAMS) float_kernel(struct hyc_cuda_args a, uint32_t first_team)
 {
-	__shared__ __align__(8192) uint32_t table[SLOTS];
-	__shared__ __align__(1024) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
+	__shared__ __align__(16) uint32_t table[SLOTS];
+	__shared__ __align__(16) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
 	struct hyc_cuda_team team = a.teams[first_team + blockIdx.x];
 	const struct hyc_cuda_job *job = &a.jobs[team.job];
 	const struct hyc_cuda_head *head = &a.heads[team.job];

@@ -209,8 +209,8 @@ HYC_INLINE void find_unit(struct unit *u, const struct hyc_cuda_args *a, const s
 template <uint32_t KIND>
 static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 8) tcq_kernel(struct hyc_cuda_args a, uint32_t first_team)
 {
-	__shared__ __align__(16384) uint32_t table[2 * SLOTS];
-	__shared__ __align__(1024) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
+	__shared__ __align__(16) uint32_t table[2 * SLOTS];
+	__shared__ __align__(16) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
 	struct hyc_cuda_team team = a.teams[first_team + blockIdx.x];
 	const struct hyc_cuda_job *job = &a.jobs[team.job];
 	unsigned lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;

@@ -13,8 +13,8 @@
 #ifndef HYC_EMULATE
 #define HYC_SHARED __shared__
 #define HYC_LAUNCH(kernel, grid, threads, stream, ...) kernel<<<(grid), (threads), 0, (cudaStream_t)(stream)>>>(__VA_ARGS__)
-/* Shared memory whose size the launch says, aligned to a table. */
-#define HYC_DYNAMIC(name) extern __shared__ __align__(8192) uint8_t name[]
+/* Shared memory whose size the launch says. */
+#define HYC_DYNAMIC(name) extern __shared__ __align__(16) uint8_t name[]
 #define HYC_ALLOW_SHARED(kernel, bytes) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))
 #define HYC_LAUNCH_SHARED(kernel, grid, threads, bytes, stream, ...) \
 	kernel<<<(grid), (threads), (bytes), (cudaStream_t)(stream)>>>(__VA_ARGS__)
@@ -132,10 +132,10 @@ HYC_INLINE uint32_t tcq_slot_of(uint32_t freq, uint32_t bias, uint32_t symbol)
 	return freq << 21 | bias << 10 | symbol;
 }
 
-/* Where the slot for state x is in a table, which is aligned to its size. */
+/* Where the slot for state x is in a table. */
 HYC_INLINE shared_at slot_at(shared_at table, uint32_t x)
 {
-	return (x << 2 & (4 * SLOTS - 4)) | table;
+	return table + 4 * (x & (SLOTS - 1));
 }
 
 /* Bytes of a rans stream that follow its states. */
@@ -163,7 +163,8 @@ struct words {
 	const uint8_t *from; /* of this lane's next 8 bytes */
 	int32_t left;        /* bytes of the section from there on */
 	uint2 ahead;
-	shared_at pos;       /* of the next word in the ring, which is aligned to its size */
+	shared_at ring;
+	shared_at pos;       /* of the next word in the ring */
 	shared_at lim;       /* the ring is good up to here */
 	uint32_t passed;     /* bytes of the stream before the ring's first */
 	uint32_t before;     /* the lanes before this one, as a mask */
@@ -180,7 +181,7 @@ HYC_INLINE void words_fetch(struct words *w)
 
 HYC_INLINE void words_put(struct words *w, unsigned lane)
 {
-	shared_at at = (w->pos & ~(shared_at)(RING_BYTES - 1)) + (w->lim & 256) + 8 * lane;
+	shared_at at = w->ring + (uint32_t)((w->lim - w->ring) & 256) + 8 * lane;
 
 	__syncwarp();
 	shared_store8(at, w->ahead);
@@ -195,8 +196,7 @@ HYC_INLINE void words_start(struct words *w, shared_at ring, const uint8_t *from
 {
 	w->from = from + 8 * lane;
 	w->left = (int32_t)align_up(2 * n_words, 16) - 8 * (int32_t)lane;
-	w->pos = ring;
-	w->lim = ring;
+	w->ring = w->pos = w->lim = ring;
 	w->passed = 0;
 	w->before = (1u << lane) - 1;
 	words_fetch(w);
@@ -209,7 +209,7 @@ HYC_INLINE void words_check(struct words *w, unsigned lane)
 {
 	if (w->lim - w->pos < 256)
 		words_put(w, lane);
-	if (w->pos & 512) {
+	if (w->pos - w->ring >= 512) {
 		w->pos -= 512;
 		w->lim -= 512;
 		w->passed += 512;
@@ -257,7 +257,7 @@ HYC_INLINE uint32_t words_take(struct words *w, uint32_t x)
 /* Whether the stream ended as it must: for all lanes the same answer. */
 HYC_INLINE bool words_ended(const struct words *w, uint32_t n_words, uint32_t x)
 {
-	return __all_sync(ALL, x == LOW) && w->passed + (uint32_t)(w->pos & (RING_BYTES - 1)) == 2 * n_words;
+	return __all_sync(ALL, x == LOW) && w->passed + (uint32_t)(w->pos - w->ring) == 2 * n_words;
 }
 
 /* One step without a trellis: the slot, and the new state in *x. FULL: all lanes are active. */
