@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "archive/archive.h"
+#include "archive/prefetch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "codec/cuda/cuda.h"
 #include "format/dtype.h"
 
 const char *hyc_version(void)
@@ -108,8 +110,11 @@ int hyc_open(const char *path, const struct hyc_options *options, struct hyc **o
 		return hyc_fail(err, -ENOMEM, "%s: no memory", path);
 	a->index.fd = -1;
 	a->serial = atomic_fetch_add(&serials, 1);
+	a->device = options ? options->device : HYC_DEVICE_AUTO;
 	a->path = strdup(path);
 	result = a->path ? hyc_codec_init(err) : hyc_fail(err, -ENOMEM, "%s: no memory", path);
+	if (!result && a->device == HYC_DEVICE_CUDA)
+		result = hyc_cuda_probe(-1, err);
 	if (!result && cache_bytes < HYC_CACHE_MIN)
 		result = hyc_fail(err, -EINVAL, "%s: a cache of %llu bytes is too small; the least is %llu", path,
 				  (unsigned long long)cache_bytes, (unsigned long long)HYC_CACHE_MIN);
@@ -119,8 +124,10 @@ int hyc_open(const char *path, const struct hyc_options *options, struct hyc **o
 		result = check_codecs(a, err);
 	if (!result) {
 		a->reported = calloc((size_t)a->index.n_blocks + 1, sizeof *a->reported);
+		a->served = calloc((size_t)a->index.n_blocks + 1, sizeof *a->served);
 		a->account = hyc_account_new();
-		if (!a->reported || !a->account || hyc_cache_new(cache_bytes, hyc_source_fill, a, &a->cache))
+		if (!a->reported || !a->served || !a->account || hyc_cache_new(cache_bytes, hyc_source_fill, a, &a->cache) ||
+		    hyc_prefetch_new(a, options, &a->prefetch))
 			result = hyc_fail(err, -ENOMEM, "%s: no memory", path);
 	}
 	if (result) {
@@ -135,10 +142,12 @@ void hyc_close(struct hyc *a)
 {
 	if (!a)
 		return;
+	hyc_prefetch_free(a->prefetch);
 	hyc_cache_free(a->cache);
 	hyc_account_free(a->account);
 	hyc_index_fini(&a->index);
 	free(a->reported);
+	free(a->served);
 	free(a->path);
 	free(a);
 }
@@ -335,6 +344,7 @@ void hyc_stats(const struct hyc *a, struct hyc_stats *stats)
 	*stats = (struct hyc_stats){
 		.cache_limit = cache.limit, .cache_bytes = cache.bytes, .hits = cache.hits, .misses = cache.misses,
 		.evictions = cache.evictions, .in_flight = cache.in_flight,
+		.prefetched = cache.ahead, .prefetch_used = cache.ahead_used, .prefetch_wasted = cache.ahead_wasted,
 		.bytes_served = atomic_load(&a->bytes_served),
 		.bytes_stored_read = atomic_load(&a->bytes_stored_read),
 		.errors = atomic_load(&a->errors),

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 #include "cache/cache.h"
@@ -12,6 +13,8 @@
 #include "format/reader.h"
 
 struct hyc_account;
+struct hyc_cuda_gpu;
+struct hyc_prefetch;
 
 struct hyc_decode_count {
 	atomic_uint_least64_t blocks, decoded_bytes, nanoseconds;
@@ -22,10 +25,15 @@ struct hyc {
 	uint64_t serial; /* of this handle in the process, from 1 on */
 	char *path;
 	struct hyc_cache *cache;
+	struct hyc_prefetch *prefetch; /* NULL: off */
+	enum hyc_device device;        /* where runs that are read ahead are decoded */
+	_Atomic(const struct hyc_cuda_gpu *) gpu; /* opened with the first run, or not at all */
+	atomic_uchar gpu_asked;        /* whether it is there has been found out */
 	struct hyc_account *account;
 	struct hyc_decode_count decode[HYC_N_CODECS];
 	atomic_uint_least64_t bytes_served, bytes_stored_read, errors;
 	atomic_uchar *reported; /* one for each block: its damage has been logged */
+	atomic_uchar *served;   /* one for each block: all of it was handed to somebody who keeps it, once */
 };
 
 /* How an object is coded, pos and key left open; borrows from the index. */
@@ -37,6 +45,23 @@ struct hyc_coding hyc_object_coding(const struct hyc_index *index, uint32_t obje
  */
 int hyc_source_block(struct hyc *archive, uint32_t object, uint32_t block, uint8_t *dst) HYC_CHECKED;
 
+/* Bytes of scratch memory that decoding a block takes: its stored bytes, or 0 where it is stored as it is. */
+uint32_t hyc_source_staging(const struct hyc *archive, uint32_t object, uint32_t block);
+
+/* Where a block of a run goes: room for its decoded length, and for what hyc_source_staging says. result is set as hyc_source_block's. */
+struct hyc_source_dst {
+	uint8_t *data, *staging;
+	int result;
+};
+
+/*
+ * The same for n successive blocks of one object: the unit in which all decoding for readers is done. One call may take its time,
+ * so runs that are read ahead are as long as hyc_source_run_most says (1 without a GPU), and those somebody waits for one block.
+ */
+#define HYC_SOURCE_RUN 16 /* at most */
+unsigned hyc_source_run_most(struct hyc *archive);
+void hyc_source_run(struct hyc *archive, uint32_t object, uint32_t first, unsigned n, struct hyc_source_dst *dst);
+
 /* Only check the stored bytes of a block against their hash. */
 int hyc_source_check(struct hyc *archive, uint32_t object, uint32_t block) HYC_CHECKED;
 
@@ -45,15 +70,32 @@ int hyc_source_stored(struct hyc *archive, uint32_t object, uint32_t block, uint
 
 /* Log that a block is malformed, once for each block. Returns -EBADMSG. */
 int hyc_source_malformed(struct hyc *archive, uint32_t object, uint32_t block);
+/* Number of a block among those of all objects. */
+static inline uint32_t hyc_block_number(const struct hyc *archive, uint32_t object, uint32_t block)
+{
+	return hyc_get32(archive->index.objects[object].first_block) + block;
+}
 
 /* Write into msg where a block stands: tensor or file, and number. */
 void hyc_source_describe(const struct hyc *archive, uint32_t object, uint32_t block, char *msg, size_t room);
 
 /* The fill callback of the cache; arg is the archive. */
-int hyc_source_fill(void *arg, struct hyc_cache_key key, uint8_t *dst, size_t len);
+int hyc_source_fill(void *arg, const struct hyc_cache_slot *slot);
 
 /* The extent of a regular file that holds off (below its size); *end gets its end in the file. */
 const struct hyc_disk_extent *hyc_extent_at(const struct hyc_index *index, uint32_t file, uint64_t off, uint64_t *end);
+
+/* A run of a file's bytes within one block, or of padding. */
+struct hyc_piece {
+	uint32_t object, block;  /* of bytes in a block */
+	uint32_t skip, len;      /* the first byte in the block, and how many; of padding any number up to UINT32_MAX */
+	bool padding;
+	uint8_t fill;            /* of padding */
+	uint64_t extent_end;     /* of its extent, in the file */
+};
+
+/* What a regular file has from off (below its size) on. */
+void hyc_piece_at(const struct hyc *archive, uint32_t file, uint64_t off, struct hyc_piece *piece);
 
 /* Bytes an object takes in the archive: blocks, parameters and its index records. */
 double hyc_account_object(const struct hyc *archive, uint32_t object);

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 #include <zlib.h>
 
 #include "archive/archive.h"
+#include "base/hash.h"
 #include "base/ordered.h"
 
 struct verify {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "archive/archive.h"
+#include "archive/prefetch.h"
 
 const struct hyc_disk_extent *hyc_extent_at(const struct hyc_index *x, uint32_t file, uint64_t off, uint64_t *end)
 {
@@ -48,75 +49,147 @@ static int pin_padding(uint8_t fill, size_t len, struct hyc_pin *pin)
 	return 0;
 }
 
-static int pin_block(struct hyc *a, uint32_t object, uint64_t pos, size_t len, struct hyc_pin *pin)
+static int pin_block(struct hyc *a, const struct hyc_piece *piece, enum hyc_cache_how how, struct hyc_pin *pin)
 {
-	const struct hyc_disk_object *o = &a->index.objects[object];
-	uint32_t block_bytes = hyc_get32(o->block_bytes), block = (uint32_t)(pos / block_bytes);
-	uint32_t skip = (uint32_t)(pos % block_bytes), decoded = hyc_object_block_bytes(o, block);
-	uint32_t stored = hyc_get32(a->index.blocks[hyc_get32(o->first_block) + block].stored);
 	const struct hyc_cache_entry *entry;
-	int result = hyc_cache_get(a->cache, (struct hyc_cache_key){ object, block }, decoded,
-				   stored == decoded ? 0 : stored, &entry);
+	int result = hyc_cache_get(a->cache, (struct hyc_cache_key){ piece->object, piece->block },
+				   hyc_object_block_bytes(&a->index.objects[piece->object], piece->block),
+				   hyc_source_staging(a, piece->object, piece->block), how, &entry);
 
 	if (result)
 		return result;
-	pin->data = entry->data + skip;
-	pin->len = len < decoded - skip ? len : decoded - skip;
+	pin->data = entry->data + piece->skip;
+	pin->len = piece->len;
 	pin->handle = (void *)entry;
 	return 0;
 }
 
-int hyc_pin(struct hyc *a, uint32_t file, uint64_t off, size_t len, struct hyc_pin *pin)
+void hyc_piece_at(const struct hyc *a, uint32_t file, uint64_t off, struct hyc_piece *piece)
 {
-	const struct hyc_disk_file *f = &a->index.files[file];
-	const struct hyc_disk_extent *e;
-	uint64_t end;
+	const struct hyc_index *x = &a->index;
+	const struct hyc_disk_extent *e = hyc_extent_at(x, file, off, &piece->extent_end);
+	uint64_t pos = hyc_get64(e->start) + (off - hyc_get64(e->file_off)), left = piece->extent_end - off;
+
+	piece->padding = hyc_get32(e->kind) == HYC_EXTENT_PADDING;
+	if (piece->padding) {
+		piece->object = piece->block = piece->skip = 0;
+		piece->fill = (uint8_t)hyc_get32(e->target);
+	} else {
+		const struct hyc_disk_object *o = &x->objects[hyc_get32(e->target)];
+		uint32_t block_bytes = hyc_get32(o->block_bytes), in_block;
+
+		piece->object = hyc_get32(e->target);
+		piece->block = (uint32_t)(pos / block_bytes);
+		piece->skip = (uint32_t)(pos % block_bytes);
+		piece->fill = 0;
+		in_block = hyc_object_block_bytes(o, piece->block) - piece->skip;
+		left = left < in_block ? left : in_block;
+	}
+	piece->len = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+}
+
+/* Pin one piece, of at most len bytes; off is below the size of the file. */
+static int pin_piece(struct hyc *a, uint32_t file, uint64_t off, size_t len, enum hyc_cache_how how, struct hyc_pin *pin)
+{
+	struct hyc_piece piece;
 	int result;
 
-	*pin = (struct hyc_pin){ NULL, 0, NULL };
-	if ((hyc_get32(f->mode) & HYC_MODE_TYPE) == HYC_MODE_DIR)
-		return -EISDIR;
-	if (off >= hyc_get64(f->size) || !len)
-		return 0;
-	e = hyc_extent_at(&a->index, file, off, &end);
-	if (len > end - off)
-		len = (size_t)(end - off);
-	if (hyc_get32(e->kind) == HYC_EXTENT_PADDING)
-		result = pin_padding((uint8_t)hyc_get32(e->target), len, pin);
-	else
-		result = pin_block(a, hyc_get32(e->target), hyc_get64(e->start) + (off - hyc_get64(e->file_off)), len, pin);
+	hyc_piece_at(a, file, off, &piece);
+	if (len < piece.len)
+		piece.len = (uint32_t)len;
+	result = piece.padding ? pin_padding(piece.fill, piece.len, pin) : pin_block(a, &piece, how, pin);
 	if (!result)
 		atomic_fetch_add(&a->bytes_served, pin->len);
 	return result;
 }
 
-void hyc_unpin(struct hyc *a, struct hyc_pin *pin)
+/* Clips *len to the size of the file; -EISDIR for a directory. */
+static int clip(const struct hyc *a, uint32_t file, uint64_t off, size_t *len)
+{
+	const struct hyc_disk_file *f = &a->index.files[file];
+	uint64_t size = hyc_get64(f->size);
+
+	if ((hyc_get32(f->mode) & HYC_MODE_TYPE) == HYC_MODE_DIR)
+		return -EISDIR;
+	if (off >= size)
+		*len = 0;
+	else if (*len > size - off)
+		*len = (size_t)(size - off);
+	return 0;
+}
+
+int hyc_pin_run(struct hyc *a, uint32_t file, uint64_t off, size_t len, struct hyc_pin *pins, unsigned max, unsigned *n)
+{
+	int result = clip(a, file, off, &len);
+
+	*n = 0;
+	if (result || !len)
+		return result;
+	hyc_prefetch_note(a->prefetch, file, off, len);
+	while (len && *n < max) {
+		/* Only who holds no pin may wait for memory. */
+		result = pin_piece(a, file, off, len, *n ? HYC_CACHE_TRY : HYC_CACHE_WAIT, &pins[*n]);
+		/* What fails later on fails again when it is asked for by itself. */
+		if (result)
+			return *n ? 0 : result;
+		off += pins[*n].len;
+		len -= pins[(*n)++].len;
+	}
+	return 0;
+}
+
+int hyc_pin(struct hyc *a, uint32_t file, uint64_t off, size_t len, struct hyc_pin *pin)
+{
+	unsigned n;
+
+	*pin = (struct hyc_pin){ NULL, 0, NULL };
+	return hyc_pin_run(a, file, off, len, pin, 1, &n);
+}
+
+static void unpin(struct hyc *a, struct hyc_pin *pin, size_t served)
 {
 	uintptr_t handle = (uintptr_t)pin->handle;
 
-	if (handle & PADDING_TAG)
+	if (handle & PADDING_TAG) {
 		free((void *)(handle & ~PADDING_TAG));
-	else if (handle)
-		hyc_cache_put(a->cache, pin->handle);
+	} else if (handle) {
+		struct hyc_cache_key key = ((const struct hyc_cache_entry *)pin->handle)->key;
+
+		if (hyc_cache_put(a->cache, pin->handle, served) && served)
+			atomic_store_explicit(&a->served[hyc_block_number(a, key.object, key.block)], 1,
+					      memory_order_relaxed);
+	}
 	*pin = (struct hyc_pin){ NULL, 0, NULL };
+}
+
+void hyc_unpin(struct hyc *a, struct hyc_pin *pin)
+{
+	unpin(a, pin, 0);
+}
+
+void hyc_unpin_served(struct hyc *a, struct hyc_pin *pin)
+{
+	unpin(a, pin, pin->len);
 }
 
 ssize_t hyc_read(struct hyc *a, uint32_t file, void *buf, size_t len, uint64_t off)
 {
 	size_t done = 0;
+	int result;
 
 	if (len > SSIZE_MAX)
 		len = SSIZE_MAX;
-	if ((hyc_get32(a->index.files[file].mode) & HYC_MODE_TYPE) == HYC_MODE_DIR)
-		return -EISDIR;
+	result = clip(a, file, off, &len);
+	if (result)
+		return result;
+	if (len)
+		hyc_prefetch_note(a->prefetch, file, off, len);
 	while (done < len) {
 		struct hyc_pin pin;
-		int result = hyc_pin(a, file, off + done, len - done, &pin);
 
+		result = pin_piece(a, file, off + done, len - done, HYC_CACHE_WAIT, &pin);
 		if (result)
 			return result;
-		if (!pin.len)
-			break;
 		memcpy((char *)buf + done, pin.data, pin.len);
 		done += pin.len;
 		hyc_unpin(a, &pin);

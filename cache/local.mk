@@ -1,1 +1,1 @@
-libcore_la_SOURCES += cache/cache.c cache/cache.h
+libcore_la_SOURCES += cache/cache.c cache/cache.h cache/memory.c cache/memory.h

@@ -64,7 +64,7 @@ struct cmd_verb {
 	int (*run)(const struct cmd_args *args);
 };
 
-extern const struct cmd_verb cmd_pack, cmd_ls, cmd_info, cmd_cat, cmd_unpack, cmd_verify, cmd_bench;
+extern const struct cmd_verb cmd_pack, cmd_ls, cmd_info, cmd_cat, cmd_unpack, cmd_verify, cmd_bench, cmd_top;
 
 #define CMD_JOBS_OPTION \
 	{ "jobs", 'j', CMD_NUMBER, offsetof(struct cmd_args, jobs), "N", "threads to work with, 1 to 256 [all processors]", 1, 256 }

@@ -22,9 +22,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "cli/cmd.h"
 #include "cli/dirs.h"
 #include "cli/progress.h"

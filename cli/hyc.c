@@ -7,7 +7,7 @@
 #include "cli/cmd.h"
 
 static const struct cmd_verb *const verbs[] = {
-	&cmd_pack, &cmd_ls, &cmd_info, &cmd_cat, &cmd_unpack, &cmd_verify, &cmd_bench,
+	&cmd_pack, &cmd_ls, &cmd_info, &cmd_cat, &cmd_unpack, &cmd_verify, &cmd_bench, &cmd_top,
 };
 
 #define N_VERBS (sizeof verbs / sizeof verbs[0])

@@ -68,8 +68,12 @@ static void put_stats(struct hycfs *fs, FILE *out)
 	put_number(out, "misses", stats.misses);
 	put_number(out, "evictions", stats.evictions);
 	put_number(out, "in_flight", stats.in_flight);
+	put_number(out, "prefetched", stats.prefetched);
+	put_number(out, "prefetch_used", stats.prefetch_used);
+	put_number(out, "prefetch_wasted", stats.prefetch_wasted);
 	put_decode(out, "blocks_decoded", &stats, false);
 	put_decode(out, "decode_gbps", &stats, true);
+	put_number(out, "reads", atomic_load(&fs->reads_done));
 	put_number(out, "bytes_served", stats.bytes_served);
 	put_number(out, "bytes_stored_read", stats.bytes_stored_read);
 	put_number(out, "errors", stats.errors);
@@ -87,6 +91,7 @@ struct hyc_snapshot *hyc_control_snapshot(struct hycfs *fs, enum hyc_control fil
 
 	if (!snapshot)
 		return NULL;
+	atomic_init(&snapshot->refs, 1);
 	out = open_memstream(&snapshot->text, &snapshot->len);
 	if (!out) {
 		free(snapshot);
@@ -98,15 +103,15 @@ struct hyc_snapshot *hyc_control_snapshot(struct hycfs *fs, enum hyc_control fil
 		put_stats(fs, out);
 	failed = ferror(out);
 	if (fclose(out) || failed) {
-		hyc_snapshot_free(snapshot);
+		hyc_snapshot_put(snapshot);
 		return NULL;
 	}
 	return snapshot;
 }
 
-void hyc_snapshot_free(struct hyc_snapshot *snapshot)
+void hyc_snapshot_put(struct hyc_snapshot *snapshot)
 {
-	if (!snapshot)
+	if (atomic_fetch_sub(&snapshot->refs, 1) > 1)
 		return;
 	free(snapshot->text);
 	free(snapshot);

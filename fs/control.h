@@ -15,10 +15,11 @@ extern const char *const hyc_control_name[HYC_N_CONTROLS];
 struct hyc_snapshot {
 	char *text;
 	size_t len;
+	atomic_uint refs; /* the open file's, and that of each reply that is being written */
 };
 
-/* What the control file holds now; owned, to be freed with hyc_snapshot_free. NULL: no memory. */
+/* What the control file holds now, with one reference. NULL: no memory. */
 struct hyc_snapshot *hyc_control_snapshot(struct hycfs *fs, enum hyc_control file);
-void hyc_snapshot_free(struct hyc_snapshot *snapshot);
+void hyc_snapshot_put(struct hyc_snapshot *snapshot);
 
 #endif

@@ -19,6 +19,8 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/ordered.h"
+#include "fs/bdi.h"
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/session.h"
@@ -59,6 +61,8 @@ static int serve(struct hycfs *fs, const struct hyc_mount_options *options, cons
 	int r;
 
 	hyc_log(HYC_LOG_INFO, "%s: mounted on %s, backend %s", source, mountpoint, hyc_backend_name());
+	if (options->prefetch == HYC_PREFETCH_ALL)
+		hyc_prefetch_start(fs->archive);
 	r = hyc_session_run(session, fs, options, mountpoint, err);
 	hyc_mount_close(session);
 	if (r)
@@ -94,6 +98,15 @@ static int mount_and_serve(struct hycfs *fs, const struct hyc_mount_options *opt
 	if (r)
 		return r;
 	warn_of_loss(fs, source);
+	if (options->readahead_kb >= 0) {
+		fs->readahead_kb = (unsigned)options->readahead_kb;
+		r = hyc_bdi_find(mountpoint, &fs->readahead_file, err);
+		if (r) {
+			hyc_mount_close(session);
+			hyc_mount_clear(mountpoint);
+			return r;
+		}
+	}
 	if (options->foreground)
 		return serve(fs, options, source, mountpoint, session, err);
 	r = hyc_ready_daemonise(&fs->ready, &is_parent, err);
@@ -113,9 +126,19 @@ static int mount_and_serve(struct hycfs *fs, const struct hyc_mount_options *opt
 
 static int run(const struct hyc_mount_options *options, struct hyc_error *err)
 {
-	struct hyc_options archive_options = { .cache_bytes = options->cache_bytes };
+	unsigned cpus = hyc_cpu_count();
+	struct hyc_options archive_options = {
+		.cache_bytes = options->cache_bytes,
+		/* To decode with more threads than there are processors gains nothing; with fewer, if told so. */
+		.threads = options->threads < cpus ? options->threads : cpus,
+		.prefetch = options->prefetch,
+		.device = options->device,
+	};
 	cleanup_free char *source = realpath(options->archive, NULL);
-	struct hycfs fs = { .uid = options->uid, .gid = options->gid, .started_ns = hyc_now_ns() };
+	struct hycfs fs = {
+		.uid = options->uid, .gid = options->gid,
+		.started_ns = hyc_now_ns(), .readahead_set = ATOMIC_FLAG_INIT,
+	};
 	int r;
 
 	clock_gettime(CLOCK_REALTIME, &fs.mounted);
@@ -137,6 +160,7 @@ static int run(const struct hyc_mount_options *options, struct hyc_error *err)
 		hyc_close(fs.archive);
 	}
 	hyc_ready_fini(&fs.ready);
+	free(fs.readahead_file);
 	hyc_set_log(NULL, NULL, HYC_LOG_WARNING);
 	hyc_messages_free(fs.messages);
 	return r;

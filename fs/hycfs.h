@@ -29,6 +29,10 @@ struct hycfs {
 	struct timespec mounted;             /* CLOCK_REALTIME */
 	int64_t started_ns;                  /* hyc_now_ns */
 
+	char *readahead_file;                /* owned; NULL: leave the kernel's readahead as it is */
+	unsigned readahead_kb;
+	atomic_flag readahead_set;
+
 	struct hyc_latency read_latency;
 	_Atomic uint64_t reads_done;
 	_Atomic uint32_t reads_running;

@@ -6,11 +6,11 @@
  * too), attributes, directories and pages. Permissions are left to the kernel (default_permissions),
  * so there is no access operation.
  *
- * A read is answered from the cache of decoded blocks without a copy where one pin covers it. A request may
- * span blocks, and a thread may hold one pin only (the rule that keeps the cache from locking up), so then the
- * pieces are gathered in a buffer. A reply is never shorter than asked for, but at the end of the file: to the
- * kernel a short read IS the end of the file, and it would show zeros behind it. So damage anywhere in a request
- * fails all of it; the kernel then asks again page by page, and only the damaged ones stay unreadable.
+ * A read is answered from the cache of decoded blocks without a copy, from as many pins as it takes. Only where there
+ * are too many, or memory is too short to pin all of them at once, the pieces are gathered in a buffer. A reply is
+ * never shorter than asked for, but at the end of the file: to the kernel a short read IS the end of the file,
+ * and it would show zeros behind it. So damage anywhere in a request fails all of it; the kernel then asks again
+ * page by page, and only the damaged ones stay unreadable.
  */
 #include "config.h"
 
@@ -22,6 +22,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "fs/bdi.h"
 #include "fs/control.h"
 #include "fs/refuse.h"
 
@@ -40,6 +41,9 @@ static struct hycfs *touch(fuse_req_t req)
 	struct hycfs *fs = fs_of(req);
 
 	atomic_store_explicit(&fs->last_request_ns, hyc_now_ns(), memory_order_relaxed);
+	/* Not before: what the kernel is told in init replaces it. And no file is read before one of these. */
+	if (fs->readahead_file && !atomic_flag_test_and_set(&fs->readahead_set))
+		hyc_bdi_set_readahead(fs->readahead_file, fs->readahead_kb);
 	return fs;
 }
 
@@ -51,7 +55,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_write = HYC_MAX_READ; /* from which libfuse derives the pages of a request */
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
-	conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+	/* Replies are not spliced: that takes three calls and is slower than the one copy it saves. */
+	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 	hyc_ready_tell(&fs->ready);
 }
 
@@ -220,7 +225,7 @@ static void open_control(struct hycfs *fs, fuse_req_t req, enum hyc_control cont
 	fi->fh = (uintptr_t)snapshot;
 	fi->direct_io = 1; /* its size is not known to the kernel */
 	if (!reply_open(fs, req, fi))
-		hyc_snapshot_free(snapshot);
+		hyc_snapshot_put(snapshot);
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -245,7 +250,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct hycfs *fs = touch(req);
 
 	if (is_control(fs, ino))
-		hyc_snapshot_free((struct hyc_snapshot *)(uintptr_t)fi->fh);
+		hyc_snapshot_put((struct hyc_snapshot *)(uintptr_t)fi->fh);
 	atomic_fetch_sub(&fs->n_open, 1);
 	fuse_reply_err(req, 0);
 }
@@ -343,28 +348,64 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 /* ---- read ---- */
 
-/* The request spans blocks: len bytes, of which pin has the first. Gives the pin back. */
-static void reply_gathered(struct hycfs *fs, fuse_req_t req, uint32_t file, size_t len, uint64_t off,
-			   struct hyc_pin *pin)
+#define MAX_PINS 32 /* of one reply; a request of 1 MiB spans three blocks, or many small tensors */
+
+struct pins {
+	struct hyc_pin pin[MAX_PINS];
+	unsigned n;
+	size_t len;    /* all bytes */
+	bool kept;     /* the kernel keeps what it gets */
+};
+
+static int pin_some(struct hycfs *fs, uint32_t file, size_t len, uint64_t off, struct pins *pins)
+{
+	int r = hyc_pin_run(fs->archive, file, off, len, pins->pin, MAX_PINS, &pins->n);
+
+	pins->len = 0;
+	for (unsigned i = 0; i < pins->n; i++)
+		pins->len += pins->pin[i].len;
+	return r;
+}
+
+static void unpin_all(struct hycfs *fs, struct pins *pins)
+{
+	for (unsigned i = 0; i < pins->n; i++) {
+		if (pins->kept)
+			hyc_unpin_served(fs->archive, &pins->pin[i]);
+		else
+			hyc_unpin(fs->archive, &pins->pin[i]);
+	}
+	pins->n = 0;
+}
+
+/* Answer len bytes, of which pins has the first. */
+static void reply_gathered(struct hycfs *fs, fuse_req_t req, uint32_t file, size_t len, uint64_t off, struct pins *pins)
 {
 	cleanup_free char *buf = malloc(len);
-	size_t have = pin->len;
-	ssize_t n;
+	size_t have = 0;
+	int r = buf ? 0 : -ENOMEM;
 
-	if (buf)
-		memcpy(buf, pin->data, have);
-	hyc_unpin(fs->archive, pin);
-	n = buf ? hyc_read(fs->archive, file, buf + have, len - have, off + have) : -ENOMEM;
-	if (n < 0 || (size_t)n != len - have)
+	while (!r) {
+		for (unsigned i = 0; i < pins->n; i++) {
+			memcpy(buf + have, pins->pin[i].data, pins->pin[i].len);
+			have += pins->pin[i].len;
+		}
+		unpin_all(fs, pins);
+		if (have == len)
+			break;
+		r = pin_some(fs, file, len - have, off + have, pins);
+	}
+	if (r)
 		fuse_reply_err(req, EIO);
 	else
 		fuse_reply_buf(req, buf, len);
 }
 
-static void read_file(struct hycfs *fs, fuse_req_t req, uint32_t index, size_t size, uint64_t off)
+static void read_file(struct hycfs *fs, fuse_req_t req, uint32_t index, size_t size, uint64_t off, bool kept)
 {
 	uint64_t file_size = fs->tree.node[index].size;
-	struct hyc_pin pin;
+	struct pins pins = { .kept = kept };
+	struct iovec iov[MAX_PINS];
 
 	if (off >= file_size) {
 		fuse_reply_buf(req, NULL, 0);
@@ -372,25 +413,30 @@ static void read_file(struct hycfs *fs, fuse_req_t req, uint32_t index, size_t s
 	}
 	if (size > file_size - off)
 		size = (size_t)(file_size - off);
-	if (hyc_pin(fs->archive, index, off, size, &pin)) {
+	if (pin_some(fs, index, size, off, &pins)) {
 		fuse_reply_err(req, EIO);
 		return;
 	}
-	if (pin.len < size) {
-		reply_gathered(fs, req, index, size, off, &pin);
-		return;
+	if (pins.len < size) {
+		reply_gathered(fs, req, index, size, off, &pins);
+	} else {
+		for (unsigned i = 0; i < pins.n; i++)
+			iov[i] = (struct iovec){ (void *)(uintptr_t)pins.pin[i].data, pins.pin[i].len };
+		fuse_reply_iov(req, iov, (int)pins.n);
 	}
-	fuse_reply_buf(req, pin.data, size);
-	hyc_unpin(fs->archive, &pin);
+	unpin_all(fs, &pins);
 }
 
-static void read_snapshot(fuse_req_t req, const struct hyc_snapshot *snapshot, size_t size, uint64_t off)
+/* The reader may have its bytes, and close the file, before the call that wrote them has returned. */
+static void read_snapshot(fuse_req_t req, struct hyc_snapshot *snapshot, size_t size, uint64_t off)
 {
+	atomic_fetch_add(&snapshot->refs, 1);
 	if (off > snapshot->len)
 		off = snapshot->len;
 	if (size > snapshot->len - off)
 		size = snapshot->len - off;
 	fuse_reply_buf(req, snapshot->text + off, size);
+	hyc_snapshot_put(snapshot);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
@@ -399,11 +445,11 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 	int64_t start = hyc_now_ns();
 
 	if (is_control(fs, ino)) {
-		read_snapshot(req, (const struct hyc_snapshot *)(uintptr_t)fi->fh, size, (uint64_t)off);
+		read_snapshot(req, (struct hyc_snapshot *)(uintptr_t)fi->fh, size, (uint64_t)off);
 		return;
 	}
 	atomic_fetch_add_explicit(&fs->reads_running, 1, memory_order_relaxed);
-	read_file(fs, req, (uint32_t)(ino - 1), size, (uint64_t)off);
+	read_file(fs, req, (uint32_t)(ino - 1), size, (uint64_t)off, !(fi->flags & O_DIRECT));
 	hyc_latency_add(&fs->read_latency, (uint64_t)(hyc_now_ns() - start));
 	atomic_fetch_add_explicit(&fs->reads_done, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&fs->reads_running, 1, memory_order_relaxed);

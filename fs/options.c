@@ -25,6 +25,7 @@
 #include "base/ordered.h"
 
 #define MAX_THREADS 256
+#define MAX_READAHEAD_KB (64 << 10)
 #define MAX_TIMEOUT_S (365 * 24 * 3600)
 #define MAX_ID UINT64_C(0xfffffffe) /* -1 means "leave it" to chown(2), so it is nobody's id */
 #define HELP_COLUMN 24
@@ -33,7 +34,7 @@
 
 typedef int set_fn(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err);
 
-static set_fn set_cache, set_threads, set_log, set_timeout, set_notify_fd, set_uid, set_gid, set_fsname, set_subtype,
+static set_fn set_cache, set_threads, set_prefetch, set_device, set_readahead, set_log, set_timeout, set_notify_fd, set_uid, set_gid, set_fsname, set_subtype,
 	set_debug, pass_on;
 
 struct option_entry {
@@ -46,6 +47,9 @@ struct option_entry {
 static const struct option_entry entries[] = {
 	{ "cache", "SIZE", set_cache, "memory for decoded data, from 64M; K, M, G may follow [RAM/8, at most 512M]" },
 	{ "threads", "N", set_threads, "threads that serve requests, 1 to 256 [one for each processor, 4 to 16]" },
+	{ "prefetch", "MODE", set_prefetch, "off, auto (decode ahead of readers) or all (decode all there is room for) [auto]" },
+	{ "device", "WHERE", set_device, "decode ahead on the cpu or on a GPU (cuda); auto: on a GPU if cores are few [auto]" },
+	{ "readahead_kb", "N", set_readahead, "let the kernel read ahead N KiB, 0 to 65536; needs root [the kernel's default]" },
 	{ "timeout", "SECONDS", set_timeout, "unmount after this long without an open file or a request [0: never]" },
 	{ "log", "LEVEL", set_log, "error, warning, info or debug [info]" },
 	{ "notify_fd", "N", set_notify_fd, "write the byte R to this descriptor and close it once the mount is ready" },
@@ -204,6 +208,57 @@ static int set_threads(struct hyc_mount_options *options, const char *word, cons
 
 	if (!r)
 		options->threads = (unsigned)n;
+	return r;
+}
+
+/* Which of n words the value is. */
+static int set_one_of(const char *word, const char *value, const char *const *words, unsigned n, unsigned *which, struct hyc_error *err)
+{
+	for (*which = 0; *which < n; ++*which)
+		if (!strcmp(value, words[*which]))
+			return 0;
+	return hyc_fail(err, -EINVAL, "%s: must be %s, %s or %s", word, words[1], words[0], words[2]);
+}
+
+static int set_prefetch(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)
+{
+	static const char *const modes[] = {
+		[HYC_PREFETCH_AUTO] = "auto",
+		[HYC_PREFETCH_OFF] = "off",
+		[HYC_PREFETCH_ALL] = "all",
+	};
+	unsigned which;
+	int r = set_one_of(word, value, modes, sizeof modes / sizeof modes[0], &which, err);
+
+	if (!r)
+		options->prefetch = (enum hyc_prefetch_mode)which;
+	return r;
+}
+
+static int set_device(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)
+{
+	static const char *const devices[] = {
+		[HYC_DEVICE_AUTO] = "auto",
+		[HYC_DEVICE_CPU] = "cpu",
+		[HYC_DEVICE_CUDA] = "cuda",
+	};
+	unsigned which;
+	int r = set_one_of(word, value, devices, sizeof devices / sizeof devices[0], &which, err);
+
+	if (!r)
+		options->device = (enum hyc_device)which;
+	return r;
+}
+
+static int set_readahead(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)
+{
+	uint64_t n;
+	int r = set_number(word, value, 0, MAX_READAHEAD_KB, &n, err);
+
+	if (!r && geteuid() != 0)
+		return hyc_fail(err, -EPERM, "%s: only root may set it", word);
+	if (!r)
+		options->readahead_kb = (int)n;
 	return r;
 }
 
@@ -397,6 +452,7 @@ static void set_defaults(struct hyc_mount_options *options)
 		.log = HYC_LOG_INFO,
 		.threads = cpus < 4 ? 4 : cpus > 16 ? 16 : cpus,
 		.notify_fd = -1,
+		.readahead_kb = -1,
 		.uid = getuid(),
 		.gid = getgid(),
 	};

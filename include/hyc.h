@@ -41,8 +41,24 @@ HYC_API void hyc_set_log(void (*fn)(void *arg, enum hyc_log_level level, const c
 
 /* ---- open ---- */
 
+/* What hyc_read and hyc_pin decode beyond what was asked for. */
+enum hyc_prefetch_mode {
+	HYC_PREFETCH_AUTO, /* what a file's readers, as they go on in order, will want next */
+	HYC_PREFETCH_OFF,
+	HYC_PREFETCH_ALL,  /* besides, all files in order, as far as the cache has room */
+};
+
+/*
+ * Where blocks that are read ahead are decoded: on a CUDA device only where the processor's cores are few (auto), never, or wherever
+ * it takes them. Single blocks, which somebody waits for, are always the processor's. Nothing is opened before something is read ahead.
+ */
+enum hyc_device { HYC_DEVICE_AUTO, HYC_DEVICE_CPU, HYC_DEVICE_CUDA };
+
 struct hyc_options {
 	uint64_t cache_bytes; /* decoded and in-flight bytes held at once, at least HYC_CACHE_MIN; 0: hyc_cache_default() */
+	unsigned threads;     /* that decode ahead of readers; 0: one for each processor. None runs before something is read */
+	enum hyc_prefetch_mode prefetch;
+	enum hyc_device device; /* HYC_DEVICE_CUDA: hyc_open is -ENODEV where there is none that works */
 };
 
 #define HYC_CACHE_MIN (UINT64_C(64) << 20)
@@ -65,6 +81,10 @@ HYC_API const char *hyc_backend_name(void);             /* the one in use: "scal
 HYC_API const char *hyc_backend_available(unsigned n);  /* the n-th that works here, the slowest first; NULL past the last */
 HYC_API int hyc_backend_choose(const char *name, struct hyc_error *err); /* use it from now on; not while others decode */
 HYC_API const char *hyc_codec_backend(unsigned codec);  /* which one decodes a codec: "scalar" where the one in use has no kernel for it */
+
+/* Start the threads that decode ahead now, rather than when they are first of use: in a process that has forked for the last time. */
+HYC_API void hyc_prefetch_start(struct hyc *archive);
+
 
 /* ---- what is inside ---- */
 
@@ -146,10 +166,20 @@ struct hyc_pin {
 
 /*
  * Pin the bytes from off on: pin->len is at least 1 and at most len, as far as one block or extent goes; 0 at or past the end of the file.
- * Returns 0 or the errors of hyc_read. A thread holds at most one pin when it asks for the next: ask, use, unpin.
+ * Returns 0 or the errors of hyc_read. A thread holds no pin when it asks for one: ask, use, unpin.
  */
 HYC_API int hyc_pin(struct hyc *archive, uint32_t file, uint64_t off, size_t len, struct hyc_pin *pin);
 HYC_API void hyc_unpin(struct hyc *archive, struct hyc_pin *pin);
+
+/*
+ * Pin up to max successive pieces, together at most len bytes: *n gets their number, 0 only at or past the end of the file. Where memory is
+ * short, or something further on is damaged, they are fewer than there could be, but one at least. Called with no pin in hand.
+ */
+HYC_API int hyc_pin_run(struct hyc *archive, uint32_t file, uint64_t off, size_t len, struct hyc_pin *pins, unsigned max,
+			unsigned *n);
+
+/* hyc_unpin, where the bytes went to somebody who keeps them (a page cache): once all of a block did, it is the first to be dropped. */
+HYC_API void hyc_unpin_served(struct hyc *archive, struct hyc_pin *pin);
 
 /*
  * Hand the bytes [off, off + len) of a file (clipped to its size) to sink in order, decoded ahead by threads. Bypasses the cache.
@@ -211,6 +241,7 @@ HYC_API int hyc_verify(struct hyc *archive, const struct hyc_verify_options *opt
 
 struct hyc_stats {
 	uint64_t cache_limit, cache_bytes, hits, misses, evictions, in_flight;
+	uint64_t prefetched, prefetch_used, prefetch_wasted; /* blocks decoded ahead: all, those read then, those dropped before */
 	uint64_t bytes_served, bytes_stored_read, errors;
 	struct {
 		const char *codec; /* NULL: unused slot */

@@ -11,6 +11,7 @@
 #include "pack/pipeline.h"
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/ordered.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 #include <zlib.h>
 
 /* A slot may keep a file open, and threads beyond this gain nothing. */

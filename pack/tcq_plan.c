@@ -14,6 +14,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "codec/encode.h"
 #include "format/dtype.h"
 #include "pack/rate.h"
@@ -23,7 +24,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* A scale takes 8 bits of its row. */
 #define MIN_SCALED_COLS 64u

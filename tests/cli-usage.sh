@@ -21,7 +21,7 @@ mkdir empty
 usage "a verb is missing"
 usage "unknown verb 'frob'" frob
 usage "unknown option '--frob'" --frob
-for verb in pack ls info cat unpack verify bench; do
+for verb in pack ls info cat unpack verify bench top; do
 	usage "unknown option '--frob'" $verb --frob src.hyc
 	usage "unknown option '-x'" $verb -x src.hyc
 	usage "'--help' takes no value" $verb --help=yes
@@ -74,6 +74,10 @@ usage "--length must be a number" cat src.hyc a --length=16777216T
 expect_fail 1 "src.hyc: there is no file 'nothing' in it" "$HYC" cat src.hyc nothing
 usage "'src' does not end in .hyc, so it needs -C DIR" unpack src
 usage "'x' is one operand too many" bench src.hyc x
+usage "MOUNTPOINT is missing" top
+usage "'x' is one operand too many" top src x
+expect_fail 1 "src: no archive is mounted there" "$HYC" top src
+expect_fail 1 "absent: no archive is mounted there" "$HYC" top --json absent
 usage "'--json' takes no value" ls src.hyc --json=1
 usage "--source needs a value: DIR" verify src.hyc --source
 

@@ -29,6 +29,12 @@ done
 for value in '' 0 257 -1 4x 99999999999999999999; do
 	usage "threads=$value: must be a number from 1 to 256" "$archive" "$mnt" -o "threads=$value"
 done
+for value in '' on AUTO 1; do
+	usage "prefetch=$value: must be off, auto or all" "$archive" "$mnt" -o "prefetch=$value"
+done
+for value in '' -1 x 65537 99999999999999999999; do
+	usage "readahead_kb=$value: must be a number from 0 to 65536" "$archive" "$mnt" -o "readahead_kb=$value"
+done
 for value in '' -1 x 31536001; do
 	usage "timeout=$value: must be a number from 0 to 31536000" "$archive" "$mnt" -o "timeout=$value"
 done
@@ -60,6 +66,8 @@ while read -r option; do
 	case $option in
 	*=SIZE) option=${option%=*}=64M ;;
 	*=LEVEL) option=${option%=*}=info ;;
+	*=MODE) option=${option%=*}=auto ;;
+	readahead_kb=*) [ "$(id -u)" = 0 ] || continue ;&
 	notify_fd=*) continue ;;
 	*=*) option=${option%=*}=1 ;;
 	*\*) option=${option%\*}anything ;;

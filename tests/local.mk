@@ -7,7 +7,8 @@ AM_TESTS_ENVIRONMENT = \
 LOG_COMPILER = timeout
 AM_LOG_FLAGS = -k 20 900
 
-check_PROGRAMS += test-damage check-hyper
+check_PROGRAMS += test-damage check-hyper stress-mmap
+stress_mmap_SOURCES = tests/stress-mmap.c
 check_hyper_SOURCES = tests/check-hyper.c
 check_hyper_LDADD = libcore.la
 check_PROGRAMS += checkcuda
@@ -96,12 +97,13 @@ dist_check_SCRIPTS += \
 	tests/pack-lossy-labels.sh tests/pack-lossy-options.sh tests/pack-lossy-policy.sh tests/pack-lossy-rate.sh \
 	tests/pack-lossy-reproducible.sh \
 	tests/pack-safetensors.sh tests/pack-sources.sh tests/pack-symlinks.sh \
-	tests/cli-cat.sh tests/cli-help-man.sh tests/cli-ls-info-json.sh tests/cli-unpack.sh \
+	tests/cli-cat.sh tests/cli-help-man.sh tests/cli-ls-info-json.sh tests/cli-top.sh tests/cli-unpack.sh \
 	tests/cli-unpack-diskfull.sh tests/cli-usage.sh tests/cli-verify.sh \
 	tests/fs-archive-truncated-while-mounted.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
-	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh \
-	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-user.sh \
-	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/python-load.sh
+	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh tests/fs-prefetch.sh \
+	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-stress.sh tests/fs-user.sh \
+	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/python-load.sh \
+	tests/cuda-loads.sh tests/cuda-emulate.sh tests/cuda-mount.sh
 
 TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)
 
@@ -109,7 +111,7 @@ TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)
 THREAD_TESTS = \
 	test-base test-cache \
 	tests/pack-dedup.sh tests/pack-reproducible.sh tests/pack-safetensors.sh tests/cli-unpack.sh \
-	tests/cli-verify.sh tests/fs-corrupt-eio.sh tests/fs-mount-diff.sh tests/fs-parallel.sh tests/fs-random-reads.sh \
+	tests/cli-verify.sh tests/fs-corrupt-eio.sh tests/fs-mount-diff.sh tests/fs-parallel.sh tests/fs-prefetch.sh tests/fs-random-reads.sh tests/fs-stress.sh \
 	tests/fs-sigterm-busy.sh tests/consumer-transformers.sh
 
 check-threads:
@@ -125,4 +127,4 @@ EXTRA_DIST += \
 	check.sh demo.sh .ci/run ci/build.sh ci/demo.py ci/fuzz.sh ci/setup.sh .clang-format .editorconfig \
 	tests/lib.sh tests/requirements.txt tests/data tests/golden tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/bad/builder.py tests/bad/make_bad.py tests/bad/check_bad.py tests/consumer-transformers.py \
-	tests/make_safetensors.py tests/hyper_oracle.py tests/pack_lossy.py tests/python-evaluate.py tests/python-load.py
+	tests/make_safetensors.py tests/hyper_oracle.py tests/pack_lossy.py tests/python-evaluate.py tests/python-load.py tests/emulate.h tests/emulate.c

@@ -65,6 +65,7 @@ struct unit {
 	uint32_t n;
 	uint8_t *dst;
 	uint32_t base;      /* the constants of an element */
+	const uint8_t *safe; /* what is read where a plane is not, or ends */
 	const uint8_t *raw[4];
 	struct stream stream[4];
 };
@@ -77,33 +78,69 @@ struct planes {
 	uint16_t bytes[2][4];
 };
 
+/* A word of a plane, or 0 where there is none. The address depends, not the load: so nothing waits for it before it is used. */
+HYC_INLINE const uint8_t *or_safe(bool there, const uint8_t *p, const struct unit *u)
+{
+	return there ? p : u->safe;
+}
+
 /* A plane of 8 bits is padded to 16 bytes, so the second byte is there. */
-HYC_INLINE void bytes_load(uint16_t to[4], const uint8_t *plane, uint32_t n, uint32_t e)
+HYC_INLINE void bytes_load(uint16_t to[4], const uint8_t *plane, const struct unit *u, uint32_t e)
 {
 #pragma unroll
 	for (unsigned g = 0; g < 4; g++)
-		to[g] = plane && e + 64 * g < n ? (uint16_t)load16(plane + e + 64 * g) : 0;
+		to[g] = (uint16_t)load16(or_safe(plane && e + 64 * g < u->n, plane + e + 64 * g, u));
 }
 
+/* What is loaded for fields that are not raw is not used: see masks. */
 template <uint32_t KIND> HYC_INLINE void planes_load(struct planes *p, const struct unit *u, uint32_t base, unsigned lane)
 {
 	const uint8_t *raw = u->raw[1] + 4 * lane;
+	bool there = u->raw[1] != NULL;
 
 	p->four = p->two = p->one = 0;
-	if ((KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) && u->raw[1]) {
-		p->four = load32(raw + base / 256 * 128);
-		p->two = load32(raw + (u->n + 255) / 256 * 128 + base / 512 * 128) >> (base & 256) / 32;
+	if (KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) {
+		p->four = load32(or_safe(there, raw + base / 256 * 128, u));
+		p->two = load32(or_safe(there, raw + (u->n + 255) / 256 * 128 + base / 512 * 128, u));
 	}
-	if (KIND == HYC_CUDA_FLOAT_F16 && u->raw[1])
-		p->one = load32(raw + base / 1024 * 128) >> (base & 768) / 64;
-	if (KIND == HYC_CUDA_FLOAT_F16)
-		bytes_load(p->bytes[0], u->raw[2], u->n, base + 2 * lane);
+	if (KIND == HYC_CUDA_FLOAT_F16) {
+		p->one = load32(or_safe(there, raw + base / 1024 * 128, u));
+		bytes_load(p->bytes[0], u->raw[2], u, base + 2 * lane);
+	}
 	if (KIND == HYC_CUDA_FLOAT_F32) {
-		bytes_load(p->bytes[0], u->raw[2], u->n, base + 2 * lane);
-		bytes_load(p->bytes[1], u->raw[3], u->n, base + 2 * lane);
+		bytes_load(p->bytes[0], u->raw[2], u, base + 2 * lane);
+		bytes_load(p->bytes[1], u->raw[3], u, base + 2 * lane);
 	}
 	if (KIND == HYC_CUDA_FLOAT_BYTE)
-		bytes_load(p->bytes[0], u->raw[0], u->n, base + 2 * lane);
+		bytes_load(p->bytes[0], u->raw[0], u, base + 2 * lane);
+}
+
+/* Which bits of an element pair come from raw fields, as words: 0 for a field that is not raw. */
+struct masks {
+	uint32_t first, bytes[2];
+};
+
+template <uint32_t KIND> HYC_INLINE void masks_of(struct masks *m, const struct unit *u)
+{
+	m->first = u->raw[1] ? ALL : 0;
+	m->bytes[0] = u->raw[KIND == HYC_CUDA_FLOAT_BYTE ? 0 : 2] ? ALL : 0;
+	m->bytes[1] = KIND == HYC_CUDA_FLOAT_F32 && u->raw[3] ? ALL : 0;
+}
+
+/* When a chunk's turn has come: the shift and the masks, which a load that is under way must not wait for. */
+template <uint32_t KIND> HYC_INLINE void planes_use(struct planes *p, const struct masks *m, uint32_t base)
+{
+	if (KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) {
+		p->four &= m->first;
+		p->two = p->two >> (base & 256) / 32 & m->first;
+	}
+	if (KIND == HYC_CUDA_FLOAT_F16)
+		p->one = p->one >> (base & 768) / 64 & m->first;
+	for (unsigned g = 0; g < 4 && KIND != HYC_CUDA_FLOAT_BF16; g++) {
+		p->bytes[0][g] &= (uint16_t)m->bytes[0];
+		if (KIND == HYC_CUDA_FLOAT_F32)
+			p->bytes[1][g] &= (uint16_t)m->bytes[1];
+	}
 }
 
 /* Two bytes, one in each half. */
@@ -197,16 +234,19 @@ HYC_INLINE bool first_pass(const struct unit *u, shared_at ring, shared_at table
 	const struct stream *s = &u->stream[0];
 	uint32_t x = LOW, n_words = RANS ? s->n_words : 0, constants = layout<KIND>::BYTES == 4 ? u->base : u->base | u->base << 16;
 	struct planes p, next;
+	struct masks masks;
 	uint8_t *dst = u->dst;
 	struct words w;
 
+	masks_of<KIND>(&masks, u);
 	if (RANS) {
 		x = load32(s->states + 4 * lane);
-		words_start(&w, ring, s->states + STATES_BYTES, n_words, lane);
+		words_start(&w, ring, s->states, n_words, lane);
 	}
 	planes_load<KIND>(&next, u, 0, lane);
 	for (uint32_t base = 0; base < u->n; base += CHUNK) {
 		p = next;
+		planes_use<KIND>(&p, &masks, base);
 		if (base + CHUNK < u->n)
 			planes_load<KIND>(&next, u, base + CHUNK, lane);
 		if (base + CHUNK <= u->n) {
@@ -253,7 +293,7 @@ static __device__ __noinline__ bool later_pass(const struct stream s, struct pla
 	struct words w;
 	uint32_t x = load32(s.states + 4 * lane);
 
-	words_start(&w, ring, s.states + STATES_BYTES, s.n_words, lane);
+	words_start(&w, ring, s.states, s.n_words, lane);
 	__syncwarp();
 	for (uint32_t base = 0; base < n; base += GROUP) {
 		words_check(&w, lane);
@@ -301,11 +341,13 @@ HYC_INLINE void find_sections(struct unit *u, const struct hyc_cuda_args *a, con
 	u->n = left < full ? left : full;
 	u->dst = (uint8_t *)job->dst + (size_t)layout<KIND>::BYTES * (i << job->unit_log2);
 	u->base = 0;
+	u->safe = src;
+	for (unsigned f = 0; f < 4; f++)
+		u->raw[f] = NULL;
 #pragma unroll
 	for (unsigned f = 0; f < layout<KIND>::FIELDS; f++) {
 		struct place place = layout<KIND>::field(f);
 
-		u->raw[f] = NULL;
 		if (head->mode[f] == 0) {
 			u->base |= place.of(head->constant[f]);
 		} else if (head->mode[f] == 1) {

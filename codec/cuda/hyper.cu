@@ -90,15 +90,19 @@ struct raw {
 	uint32_t four, two;
 };
 
+/* The addresses depend, not the loads: so nothing waits for them before they are used. What is not there is masked out then. */
 HYC_INLINE void raw_load(struct raw *r, const struct unit *u, uint32_t base, unsigned lane)
 {
 	const uint8_t *planes = u->planes + 4 * lane;
 
-	r->four = r->two = 0;
-	if (u->q >= 2)
-		r->four = load32(planes + base / 256 * 128);
-	if (u->q & 1)
-		r->two = load32(planes + (u->q == 3 ? (u->n + 255) / 256 * 128 : 0) + base / 512 * 128) >> (base & 256) / 32;
+	r->four = load32(u->q >= 2 ? planes + base / 256 * 128 : u->states);
+	r->two = load32(u->q & 1 ? planes + (u->q == 3 ? (u->n + 255) / 256 * 128 : 0) + base / 512 * 128 : u->states);
+}
+
+HYC_INLINE void raw_use(struct raw *r, const struct unit *u, uint32_t base)
+{
+	r->four = u->q >= 2 ? r->four : 0;
+	r->two = u->q & 1 ? r->two >> (base & 256) / 32 : 0;
 }
 
 /* Those of the two pairs in group g, in the halves of a word. */
@@ -138,10 +142,11 @@ HYC_INLINE bool decode_unit(const struct unit *u, shared_at ring, shared_at tabl
 	struct raw r, next;
 	struct words w;
 
-	words_start(&w, ring, u->states + STATES_BYTES, u->n_words, lane);
+	words_start(&w, ring, u->states, u->n_words, lane);
 	raw_load(&next, u, 0, lane);
 	for (uint32_t base = 0; base < u->n; base += CHUNK) {
 		r = next;
+		raw_use(&r, u, base);
 		if (base + CHUNK < u->n)
 			raw_load(&next, u, base + CHUNK, lane);
 		if (base + CHUNK <= whole) {

@@ -135,7 +135,7 @@ HYC_INLINE bool decode_unit(const struct unit *u, float unit_step, shared_at rin
 		trellis[j] = 0;
 		col_scale[j] = u->scales && (FULL || col < u->n_cols) ? scale_of(u->scales[col]) : 1.0f;
 	}
-	words_start(&w, ring, u->states + STATES_BYTES, u->n_words, lane);
+	words_start(&w, ring, u->states, u->n_words, lane);
 	for (uint32_t i = 0; i < u->n_rows; i++) {
 		float row_scale;
 

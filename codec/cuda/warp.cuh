@@ -160,8 +160,8 @@ HYC_INLINE uint32_t raw_bytes(unsigned b, uint32_t n)
  * four steps (no more than 256 bytes) read on without a wrap. The lane has the 8 bytes after those in registers.
  */
 struct words {
-	const uint8_t *from; /* of this lane's next 8 bytes */
-	int32_t left;        /* bytes of the section from there on */
+	const uint8_t *states; /* the stream's first bytes, read again where there are no more */
+	uint32_t next, end;  /* of this lane's next 8 bytes, and of the section, from there */
 	uint2 ahead;
 	shared_at ring;
 	shared_at pos;       /* of the next word in the ring */
@@ -172,11 +172,9 @@ struct words {
 
 HYC_INLINE void words_fetch(struct words *w)
 {
-	w->ahead = make_uint2(0, 0);
-	if (w->left > 0)
-		w->ahead = *(const uint2 *)w->from;
-	w->from += 256;
-	w->left -= 256;
+	/* The address depends, not the load: so nothing waits for it before it is used. */
+	w->ahead = *(const uint2 *)(w->states + (w->next < w->end ? w->next : 0));
+	w->next += 256;
 }
 
 HYC_INLINE void words_put(struct words *w, unsigned lane)
@@ -192,10 +190,11 @@ HYC_INLINE void words_put(struct words *w, unsigned lane)
 }
 
 /* The section of words is padded to 16 bytes, so loads of 8 end inside it. */
-HYC_INLINE void words_start(struct words *w, shared_at ring, const uint8_t *from, uint32_t n_words, unsigned lane)
+HYC_INLINE void words_start(struct words *w, shared_at ring, const uint8_t *states, uint32_t n_words, unsigned lane)
 {
-	w->from = from + 8 * lane;
-	w->left = (int32_t)align_up(2 * n_words, 16) - 8 * (int32_t)lane;
+	w->states = states;
+	w->next = STATES_BYTES + 8 * lane;
+	w->end = STATES_BYTES + align_up(2 * n_words, 16);
 	w->ring = w->pos = w->lim = ring;
 	w->passed = 0;
 	w->before = (1u << lane) - 1;
@@ -216,7 +215,7 @@ HYC_INLINE void words_check(struct words *w, unsigned lane)
 	}
 }
 
-/* The lanes that need a word take the next ones, in their order. Past the end there are zeros: only the count tells. */
+/* The lanes that need a word take the next ones, in their order. Past the end there is anything: only the count tells. */
 HYC_INLINE uint32_t words_take_some(struct words *w, uint32_t x, bool need)
 {
 	uint32_t mask = __ballot_sync(ALL, need);
@@ -236,7 +235,6 @@ HYC_INLINE uint32_t words_take(struct words *w, uint32_t x)
 	asm volatile("{\n\t"
 		     ".reg .pred p;\n\t"
 		     ".reg .b32 mask, rank, word;\n\t"
-		     ".reg .b16 half;\n\t"
 		     "setp.lt.u32 p, %0, 65536;\n\t"
 		     "vote.sync.ballot.b32 mask, p, 0xffffffff;\n\t"
 		     "and.b32 rank, mask, %2;\n\t"
@@ -244,8 +242,7 @@ HYC_INLINE uint32_t words_take(struct words *w, uint32_t x)
 		     "popc.b32 mask, mask;\n\t"
 		     "mad.lo.u32 rank, rank, 2, %1;\n\t"
 		     "mad.lo.u32 %1, mask, 2, %1;\n\t"
-		     "@p ld.shared.u16 half, [rank];\n\t"
-		     "@p cvt.u32.u16 word, half;\n\t"
+		     "@p ld.shared.u16 word, [rank];\n\t"
 		     "@p prmt.b32 %0, %0, word, 0x1054;\n\t"
 		     "}"
 		     : "+r"(x), "+r"(w->pos)
