@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -160,14 +161,16 @@ static int source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t 
 
 /*
  * The GPU for runs, or NULL. It is opened here because no thread reads ahead before the daemon has forked. With HYC_DEVICE_AUTO it
- * serves where the processor's cores are few: each of them decodes some GB/s, and copying back from the GPU takes one, too.
+ * serves where the cores are few and decode in plain C, at 0.3 GB/s each: with AVX2 or AVX-512 even one core was faster than
+ * the way to the GPU and back (doc/benchmarks-gpu.md).
  */
 static const struct hyc_cuda_gpu *gpu_for_runs(struct hyc *a)
 {
 	const struct hyc_cuda_gpu *gpu = NULL;
 	struct hyc_error err;
 
-	if (a->device == HYC_DEVICE_CPU || (a->device == HYC_DEVICE_AUTO && hyc_cpu_count() > AUTO_CORES))
+	if (a->device == HYC_DEVICE_CPU || (a->device == HYC_DEVICE_AUTO &&
+					       (hyc_cpu_count() > AUTO_CORES || strcmp(hyc_backend_name(), "scalar"))))
 		return NULL;
 	if (!atomic_exchange(&a->gpu_asked, 1)) {
 		if (hyc_cuda_gpu(-1, &gpu, &err))
@@ -244,7 +247,7 @@ static void run_on_gpu(struct hyc *a, const struct hyc_cuda_gpu *gpu, uint32_t o
 
 void hyc_source_run(struct hyc *a, uint32_t object, uint32_t first, unsigned n, struct hyc_source_dst *dst)
 {
-	const struct hyc_cuda_gpu *gpu = n > 1 ? gpu_for_runs(a) : NULL;
+	const struct hyc_cuda_gpu *gpu = gpu_for_runs(a);
 
 	for (unsigned i = 0; i < n; i++)
 		dst[i].result = -EAGAIN;
@@ -277,10 +280,8 @@ int hyc_source_check(struct hyc *a, uint32_t object, uint32_t block)
 
 int hyc_source_fill(void *arg, const struct hyc_cache_slot *slot)
 {
-	struct hyc_source_dst dst = { .data = slot->dst, .staging = slot->staging };
-
-	hyc_source_run(arg, slot->key.object, slot->key.block, 1, &dst);
-	return dst.result;
+	/* Somebody waits for it, and the way to the GPU and back is longer than decoding it here. */
+	return source_block(arg, slot->key.object, slot->key.block, slot->dst, slot->staging);
 }
 
 int hyc_source_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)

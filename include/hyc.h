@@ -49,7 +49,7 @@ enum hyc_prefetch_mode {
 };
 
 /*
- * Where blocks that are read ahead are decoded: on a CUDA device only where the processor's cores are few (auto), never, or wherever
+ * Where blocks that are read ahead are decoded: on a CUDA device only where the processor's cores are few and slow (auto), never, or wherever
  * it takes them. Single blocks, which somebody waits for, are always the processor's. Nothing is opened before something is read ahead.
  */
 enum hyc_device { HYC_DEVICE_AUTO, HYC_DEVICE_CPU, HYC_DEVICE_CUDA };

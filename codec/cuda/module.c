@@ -213,10 +213,14 @@ static uint8_t *lane_slab(struct hyc_cuda_lane *lane)
 
 static int lane_output(struct hyc_cuda_lane *lane, size_t bytes, uint64_t *address)
 {
+	size_t before = lane->output.bytes;
 	cudaError_t e = cudaSetDevice(lane->device->number);
 
 	if (!e)
 		e = grow(&lane->output, bytes, 0);
+	/* So that what a refused block leaves there was never another program's. */
+	if (!e && lane->output.bytes != before)
+		e = cudaMemsetAsync(lane->output.at, 0, lane->output.bytes, lane->stream);
 	*address = (uint64_t)(uintptr_t)lane->output.at;
 	return (int)e;
 }
