@@ -274,7 +274,7 @@ hyper_kernel(struct hyc_cuda_args a, uint32_t first_team, uint32_t n_teams)
 	if (bytes <= PAIRS_ROOM)
 		for (uint32_t i = threadIdx.x; i < (bytes + 15) / 16; i += blockDim.x)
 			((uint4 *)pairs)[i] = ((const uint4 *)(a.slab + pairs_at))[i];
-	if (mine < left) {
+	if (mine < left && !a.heads[teams[mine].job].bad && a.heads[teams[mine].job].mode[0] == 2) {
 		const uint32_t *from = a.tables + (size_t)a.jobs[teams[mine].job].first_table * SLOTS;
 
 		for (unsigned i = thread; i < SLOTS / 4; i += HYC_CUDA_WARPS * LANES)
