@@ -48,7 +48,7 @@ static const struct option_entry entries[] = {
 	{ "cache", "SIZE", set_cache, "memory for decoded data, from 64M; K, M, G may follow [RAM/8, at most 512M]" },
 	{ "threads", "N", set_threads, "threads that serve requests, 1 to 256 [one for each processor, 4 to 16]" },
 	{ "prefetch", "MODE", set_prefetch, "off, auto (decode ahead of readers) or all (decode all there is room for) [auto]" },
-	{ "device", "WHERE", set_device, "decode ahead on the cpu or a GPU (cuda); auto: a GPU where cores are few and slow [auto]" },
+	{ "device", "MODE", set_device, "decode ahead on the cpu or a GPU (cuda); auto: a GPU where cores are few and slow [auto]" },
 	{ "readahead_kb", "N", set_readahead, "let the kernel read ahead N KiB, 0 to 65536; needs root [the kernel's default]" },
 	{ "timeout", "SECONDS", set_timeout, "unmount after this long without an open file or a request [0: never]" },
 	{ "log", "LEVEL", set_log, "error, warning, info or debug [info]" },

@@ -345,8 +345,16 @@ static void check_direct(const struct hyc_cuda_gpu *gpu, const struct test *t, u
 		memcpy(hyc_cuda_work_place(w), t->src, t->src_len);
 		result = hyc_cuda_work_add(w, t->coding, t->src_len, t->dst_len, &dest);
 	}
-	if (result >= 0)
-		result = hyc_cuda_work_submit(w, 0) || hyc_cuda_work_wait(w, NULL) ? -EIO : hyc_cuda_work_bad(w, 0) ? -EBADMSG : 0;
+	/* What is refused on the way is not there to be looked at. */
+	if (result < 0) {
+		judge(t, result, got);
+		hyc_cuda_work_give(w);
+		m->release(gpu->device, at);
+		free(got);
+		free(guard);
+		return;
+	}
+	result = hyc_cuda_work_submit(w, 0) || hyc_cuda_work_wait(w, NULL) ? -EIO : hyc_cuda_work_bad(w, 0) ? -EBADMSG : 0;
 	if (m->download(gpu->device, got, at, room))
 		result = -EIO;
 	judge(t, result, got + 16 + shift);
