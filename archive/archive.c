@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "codec/cuda/cuda.h"
 #include "format/dtype.h"
 
 const char *hyc_version(void)
@@ -109,8 +110,11 @@ int hyc_open(const char *path, const struct hyc_options *options, struct hyc **o
 		return hyc_fail(err, -ENOMEM, "%s: no memory", path);
 	a->index.fd = -1;
 	a->serial = atomic_fetch_add(&serials, 1);
+	a->device = options ? options->device : HYC_DEVICE_AUTO;
 	a->path = strdup(path);
 	result = a->path ? hyc_codec_init(err) : hyc_fail(err, -ENOMEM, "%s: no memory", path);
+	if (!result && a->device == HYC_DEVICE_CUDA)
+		result = hyc_cuda_probe(-1, err);
 	if (!result && cache_bytes < HYC_CACHE_MIN)
 		result = hyc_fail(err, -EINVAL, "%s: a cache of %llu bytes is too small; the least is %llu", path,
 				  (unsigned long long)cache_bytes, (unsigned long long)HYC_CACHE_MIN);

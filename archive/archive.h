@@ -14,6 +14,7 @@
 #include "format/reader.h"
 
 struct hyc_account;
+struct hyc_cuda_gpu;
 struct hyc_prefetch;
 
 struct hyc_decode_count {
@@ -27,6 +28,9 @@ struct hyc {
 	char *path;
 	struct hyc_cache *cache;
 	struct hyc_prefetch *prefetch; /* NULL: off */
+	enum hyc_device device;        /* where runs that are read ahead are decoded */
+	_Atomic(const struct hyc_cuda_gpu *) gpu; /* opened with the first run, or not at all */
+	atomic_uchar gpu_asked;        /* whether it is there has been found out */
 	struct hyc_account *account;
 	struct hyc_decode_count decode[HYC_N_CODECS];
 	atomic_uint_least64_t bytes_served, bytes_stored_read, errors;
@@ -54,14 +58,20 @@ struct hyc_source_dst {
 
 /*
  * The same for n successive blocks of one object: the unit in which all decoding for readers is done. One call may take its time,
- * so runs that are read ahead are as long as HYC_SOURCE_RUN, and those somebody waits for one block.
+ * so runs that are read ahead are as long as hyc_source_run_most says (1 without a GPU), and those somebody waits for one block.
  */
-#define HYC_SOURCE_RUN 1
+#define HYC_SOURCE_RUN 16 /* at most */
+unsigned hyc_source_run_most(struct hyc *archive);
 void hyc_source_run(struct hyc *archive, uint32_t object, uint32_t first, unsigned n, struct hyc_source_dst *dst);
 
 /* Only check the stored bytes of a block against their hash. */
 int hyc_source_check(struct hyc *archive, uint32_t object, uint32_t block) HYC_CHECKED;
 
+/* Read a block's stored bytes and check their hash. Errors are those of hyc_source_block. */
+int hyc_source_stored(struct hyc *archive, uint32_t object, uint32_t block, uint8_t *stored) HYC_CHECKED;
+
+/* Log that a block is malformed, once for each block. Returns -EBADMSG. */
+int hyc_source_malformed(struct hyc *archive, uint32_t object, uint32_t block);
 /* Number of a block among those of all objects. */
 static inline uint32_t hyc_block_number(const struct hyc *archive, uint32_t object, uint32_t block)
 {

@@ -146,10 +146,11 @@ static bool was_served(const struct hyc_prefetch *p, const struct hyc_piece *pie
  */
 static bool cut_job(struct hyc_prefetch *p, uint32_t file, uint64_t *off, uint64_t end, bool again, struct job *job)
 {
+	unsigned most = hyc_source_run_most(p->archive);
 	struct hyc_piece piece;
 
 	*job = (struct job){ .file = file };
-	while (*off < end && job->n < HYC_SOURCE_RUN) {
+	while (*off < end && job->n < most) {
 		hyc_piece_at(p->archive, file, *off, &piece);
 		if (!hyc_piece_has_block(&piece) || (!again && was_served(p, &piece))) {
 			if (job->n)

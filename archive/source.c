@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,10 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/ordered.h"
+#include "codec/cuda/cuda.h"
+
+#define AUTO_CORES 4u
 
 struct hyc_coding hyc_object_coding(const struct hyc_index *index, uint32_t object)
 {
@@ -154,10 +159,103 @@ static int source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t 
 	return 0;
 }
 
+/*
+ * The GPU for runs, or NULL. It is opened here because no thread reads ahead before the daemon has forked. With HYC_DEVICE_AUTO it
+ * serves where the cores are few and decode in plain C, at 0.3 GB/s each: with AVX2 or AVX-512 even one core was faster than
+ * the way to the GPU and back (doc/benchmarks-gpu.md).
+ */
+static const struct hyc_cuda_gpu *gpu_for_runs(struct hyc *a)
+{
+	const struct hyc_cuda_gpu *gpu = NULL;
+	struct hyc_error err;
+
+	if (a->device == HYC_DEVICE_CPU || (a->device == HYC_DEVICE_AUTO &&
+					       (hyc_cpu_count() > AUTO_CORES || strcmp(hyc_backend_name(), "scalar"))))
+		return NULL;
+	if (!atomic_exchange(&a->gpu_asked, 1)) {
+		if (hyc_cuda_gpu(-1, &gpu, &err))
+			hyc_log(HYC_LOG_INFO, "%s: decoding on the processor: %s", a->path, err.msg);
+		atomic_store(&a->gpu, gpu);
+	}
+	gpu = atomic_load(&a->gpu);
+	return gpu && !hyc_cuda_dead(gpu) ? gpu : NULL;
+}
+
+unsigned hyc_source_run_most(struct hyc *a)
+{
+	return gpu_for_runs(a) ? HYC_SOURCE_RUN : 1;
+}
+
+/* What the codec needs for all blocks of the object; -ENOMEM. */
+static int build_state(struct hyc_coding *coding, void **state)
+{
+	const struct hyc_codec *codec = hyc_codec_get(coding->codec);
+
+	if (!codec->build)
+		return 0;
+	*state = malloc(codec->state_bytes(coding));
+	if (!*state)
+		return -ENOMEM;
+	codec->build(coding, *state);
+	coding->state = *state;
+	return 0;
+}
+
+/* The blocks of a run that are read and good, on the GPU; the others, and those it leaves, keep -EAGAIN or have their error. */
+static void run_on_gpu(struct hyc *a, const struct hyc_cuda_gpu *gpu, uint32_t object, uint32_t first, unsigned n,
+		       struct hyc_source_dst *dst)
+{
+	const struct hyc_disk_object *o = &a->index.objects[object];
+	struct hyc_coding coding[HYC_SOURCE_RUN], common = hyc_object_coding(&a->index, object);
+	struct hyc_decode_count *count = &a->decode[common.codec];
+	struct hyc_cuda_block blocks[HYC_SOURCE_RUN];
+	unsigned which[HYC_SOURCE_RUN], m = 0;
+	cleanup_free void *state = NULL;
+	uint64_t start;
+
+	if (!hyc_cuda_takes(&common) || build_state(&common, &state))
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t stored = hyc_source_staging(a, object, first + i);
+
+		if (!stored)
+			continue;
+		dst[i].result = load_stored(a, object, first + i, dst[i].staging);
+		if (dst[i].result)
+			continue;
+		dst[i].result = -EAGAIN;
+		coding[m] = common;
+		coding[m].pos = (uint64_t)(first + i) * hyc_get32(o->block_bytes);
+		blocks[m] = (struct hyc_cuda_block){
+			&coding[m], dst[i].staging, stored, dst[i].data, hyc_object_block_bytes(o, first + i), -EAGAIN,
+		};
+		which[m++] = i;
+	}
+	start = now_ns();
+	hyc_cuda_decode_run(gpu, blocks, m);
+	for (unsigned k = 0; k < m; k++) {
+		dst[which[k]].result = blocks[k].result;
+		if (blocks[k].result == -EBADMSG)
+			report(a, object, first + which[k], -EBADMSG, "the block is malformed");
+		if (blocks[k].result)
+			continue;
+		atomic_fetch_add(&count->blocks, 1);
+		atomic_fetch_add(&count->decoded_bytes, blocks[k].dst_len);
+	}
+	atomic_fetch_add(&count->nanoseconds, now_ns() - start);
+}
+
 void hyc_source_run(struct hyc *a, uint32_t object, uint32_t first, unsigned n, struct hyc_source_dst *dst)
 {
+	const struct hyc_cuda_gpu *gpu = gpu_for_runs(a);
+
 	for (unsigned i = 0; i < n; i++)
-		dst[i].result = source_block(a, object, first + i, dst[i].data, dst[i].staging);
+		dst[i].result = -EAGAIN;
+	if (gpu)
+		run_on_gpu(a, gpu, object, first, n, dst);
+	for (unsigned i = 0; i < n; i++)
+		if (dst[i].result == -EAGAIN)
+			dst[i].result = source_block(a, object, first + i, dst[i].data, dst[i].staging);
 }
 
 int hyc_source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *dst)
@@ -182,8 +280,16 @@ int hyc_source_check(struct hyc *a, uint32_t object, uint32_t block)
 
 int hyc_source_fill(void *arg, const struct hyc_cache_slot *slot)
 {
-	struct hyc_source_dst dst = { .data = slot->dst, .staging = slot->staging };
+	/* Somebody waits for it, and the way to the GPU and back is longer than decoding it here. */
+	return source_block(arg, slot->key.object, slot->key.block, slot->dst, slot->staging);
+}
 
-	hyc_source_run(arg, slot->key.object, slot->key.block, 1, &dst);
-	return dst.result;
+int hyc_source_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)
+{
+	return load_stored(a, object, block, stored);
+}
+
+int hyc_source_malformed(struct hyc *a, uint32_t object, uint32_t block)
+{
+	return report(a, object, block, -EBADMSG, "the block is malformed");
 }

@@ -17,3 +17,9 @@ bench_decode_peers_LDADD = $(ZSTD_LIBS)
 
 bench-programs: hyc$(EXEEXT) hycfs$(EXEEXT) $(BENCH_TOOLS)
 .PHONY: bench-programs
+
+EXTRA_PROGRAMS += bench-gpu-kernels
+bench_gpu_kernels_SOURCES = bench/gpu/kernels.c
+bench_gpu_kernels_LDADD = libcore.la
+EXTRA_DIST += bench/gpu/load.py bench/gpu/run.sh bench/gpu/plot.py
+dist_doc_DATA += doc/benchmarks-gpu.md doc/benchmarks-gpu.png

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "codec/cpu.h"
+#include "codec/cuda/cuda.h"
 #include "codec/decoders.h"
 
 static int check_stored(const struct hyc_coding *coding)
@@ -75,6 +76,14 @@ static const struct hyc_backend avx512 = {
 	},
 };
 #endif
+
+/* Not in the list, as it is never chosen by itself: a block alone takes longer there and back than here. Only who names it has it. */
+static const struct hyc_backend cuda = {
+	.name = "cuda", .available = always,
+	.decode = {
+		[HYC_CODEC_FLOAT] = hyc_cuda_decode, [HYC_CODEC_HYPER] = hyc_cuda_decode, [HYC_CODEC_TCQ] = hyc_cuda_decode,
+	},
+};
 
 static const struct hyc_backend *const backends[] = {
 	&scalar,
@@ -141,9 +150,14 @@ static void list_available(char *list, size_t room)
 static const struct hyc_backend *find_wanted(const char *said, const char *name, struct hyc_error *err)
 {
 	const struct hyc_backend *backend = find_available(name);
+	struct hyc_error missing;
 	char list[128];
 
-	if (!backend) {
+	if (!strcmp(name, cuda.name)) {
+		if (!hyc_cuda_probe(-1, &missing))
+			return &cuda;
+		hyc_fail(err, -EINVAL, "%s%s: %s", said, name, missing.msg);
+	} else if (!backend) {
 		list_available(list, sizeof list);
 		hyc_fail(err, -EINVAL, "%s%.64s: no such backend in this build or on this processor; available: %s", said,
 			 name, list);
@@ -258,6 +272,16 @@ int hyc_block_decode_with(const struct hyc_backend *backend, const struct hyc_co
 		decode = codec->decode;
 	if (codec->build)
 		return decode_with_state(codec, decode, coding, src, src_len, dst, dst_len);
+	return decode(coding, src, src_len, dst, dst_len);
+}
+
+int hyc_cpu_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
+{
+	hyc_decode_fn *decode = codecs[coding->codec].decode;
+
+	for (unsigned i = 0; backends[i]; i++)
+		if (backends[i]->decode[coding->codec] && backends[i]->available())
+			decode = backends[i]->decode[coding->codec];
 	return decode(coding, src, src_len, dst, dst_len);
 }
 

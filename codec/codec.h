@@ -69,6 +69,9 @@ int hyc_codec_init(struct hyc_error *err) HYC_CHECKED;
 int hyc_block_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst,
 		     size_t dst_len) HYC_CHECKED;
 
+/* Only for the decoders of a backend that is no processor's: decode a block with the fastest one that is. coding->state is set. */
+int hyc_cpu_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len);
+
 /* The same with a backend that is available here. */
 int hyc_block_decode_with(const struct hyc_backend *backend, const struct hyc_coding *coding, const uint8_t *src,
 			  size_t src_len, uint8_t *dst, size_t dst_len) HYC_CHECKED;

@@ -133,6 +133,7 @@ static int run(const struct hyc_mount_options *options, struct hyc_error *err)
 		.threads = options->threads < cpus ? options->threads : cpus,
 		.prefetch = options->prefetch,
 		.view = options->view,
+		.device = options->device,
 	};
 	cleanup_free char *source = realpath(options->archive, NULL);
 	struct hycfs fs = {

@@ -34,7 +34,7 @@
 
 typedef int set_fn(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err);
 
-static set_fn set_cache, set_view, set_threads, set_prefetch, set_readahead, set_log, set_timeout, set_notify_fd, set_uid, set_gid, set_fsname, set_subtype,
+static set_fn set_cache, set_view, set_threads, set_prefetch, set_device, set_readahead, set_log, set_timeout, set_notify_fd, set_uid, set_gid, set_fsname, set_subtype,
 	set_debug, pass_on;
 
 struct option_entry {
@@ -49,6 +49,7 @@ static const struct option_entry entries[] = {
 	{ "view", "VIEW", set_view, "original, safetensors, bin or both: the container tensors are shown in [original]" },
 	{ "threads", "N", set_threads, "threads that serve requests, 1 to 256 [one for each processor, 4 to 16]" },
 	{ "prefetch", "MODE", set_prefetch, "off, auto (decode ahead of readers) or all (decode all there is room for) [auto]" },
+	{ "device", "MODE", set_device, "decode ahead on the cpu or a GPU (cuda); auto: a GPU where cores are few and slow [auto]" },
 	{ "readahead_kb", "N", set_readahead, "let the kernel read ahead N KiB, 0 to 65536; needs root [the kernel's default]" },
 	{ "timeout", "SECONDS", set_timeout, "unmount after this long without an open file or a request [0: never]" },
 	{ "log", "LEVEL", set_log, "error, warning, info or debug [info]" },
@@ -222,6 +223,15 @@ static int set_threads(struct hyc_mount_options *options, const char *word, cons
 	return r;
 }
 
+/* Which of n words the value is. */
+static int set_one_of(const char *word, const char *value, const char *const *words, unsigned n, unsigned *which, struct hyc_error *err)
+{
+	for (*which = 0; *which < n; ++*which)
+		if (!strcmp(value, words[*which]))
+			return 0;
+	return hyc_fail(err, -EINVAL, "%s: must be %s, %s or %s", word, words[1], words[0], words[2]);
+}
+
 static int set_prefetch(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)
 {
 	static const char *const modes[] = {
@@ -229,14 +239,27 @@ static int set_prefetch(struct hyc_mount_options *options, const char *word, con
 		[HYC_PREFETCH_OFF] = "off",
 		[HYC_PREFETCH_ALL] = "all",
 	};
+	unsigned which;
+	int r = set_one_of(word, value, modes, sizeof modes / sizeof modes[0], &which, err);
 
-	for (unsigned i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-		if (!strcmp(value, modes[i])) {
-			options->prefetch = (enum hyc_prefetch_mode)i;
-			return 0;
-		}
-	}
-	return hyc_fail(err, -EINVAL, "%s: must be off, auto or all", word);
+	if (!r)
+		options->prefetch = (enum hyc_prefetch_mode)which;
+	return r;
+}
+
+static int set_device(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)
+{
+	static const char *const devices[] = {
+		[HYC_DEVICE_AUTO] = "auto",
+		[HYC_DEVICE_CPU] = "cpu",
+		[HYC_DEVICE_CUDA] = "cuda",
+	};
+	unsigned which;
+	int r = set_one_of(word, value, devices, sizeof devices / sizeof devices[0], &which, err);
+
+	if (!r)
+		options->device = (enum hyc_device)which;
+	return r;
 }
 
 static int set_readahead(struct hyc_mount_options *options, const char *word, const char *value, struct hyc_error *err)

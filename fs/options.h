@@ -17,6 +17,7 @@ struct hyc_mount_options {
 	enum hyc_view_kind view;
 	unsigned threads;                 /* that serve requests */
 	enum hyc_prefetch_mode prefetch;
+	enum hyc_device device;
 	int readahead_kb;                 /* of the kernel; -1: its default */
 	unsigned timeout_s;               /* idle time after which hycfs unmounts itself; 0: never */
 	int notify_fd;                    /* -1: none */

@@ -57,11 +57,18 @@ enum hyc_prefetch_mode {
 	HYC_PREFETCH_ALL,  /* besides, all files in order, as far as the cache has room */
 };
 
+/*
+ * Where blocks that are read ahead are decoded: on a CUDA device only where the processor's cores are few and slow (auto), never, or wherever
+ * it takes them. Single blocks, which somebody waits for, are always the processor's. Nothing is opened before something is read ahead.
+ */
+enum hyc_device { HYC_DEVICE_AUTO, HYC_DEVICE_CPU, HYC_DEVICE_CUDA };
+
 struct hyc_options {
 	uint64_t cache_bytes; /* decoded and in-flight bytes held at once, at least HYC_CACHE_MIN; 0: hyc_cache_default() */
 	unsigned threads;     /* that decode ahead of readers; 0: one for each processor. None runs before something is read */
 	enum hyc_prefetch_mode prefetch;
 	enum hyc_view_kind view;
+	enum hyc_device device; /* HYC_DEVICE_CUDA: hyc_open is -ENODEV where there is none that works */
 };
 
 #define HYC_CACHE_MIN (UINT64_C(64) << 20)
@@ -191,6 +198,40 @@ HYC_API void hyc_unpin_served(struct hyc *archive, struct hyc_pin *pin);
 typedef int (*hyc_sink)(void *arg, const void *data, size_t len, struct hyc_error *err);
 HYC_API int hyc_stream(struct hyc *archive, uint32_t file, uint64_t off, uint64_t len, unsigned threads, hyc_sink sink,
 		       void *arg, struct hyc_error *err);
+
+/* ---- load ---- */
+
+/* The bytes [off, off + len) of a tensor, in C order, to dst: a pointer to memory of the host, or of a CUDA device. */
+struct hyc_load_request {
+	uint32_t tensor;
+	uint64_t off, len;
+	void *dst;
+};
+
+struct hyc_load_options {
+	int device;          /* number of the CUDA device all dst are on, or HYC_LOAD_HOST */
+	void *stream;        /* a cudaStream_t of it: memory of dst is not touched before what this has been given is done; NULL: the default one */
+	unsigned threads;    /* that read and check, and decode for the host; 0: one for each processor, up to 16 */
+	void (*progress)(void *arg, uint64_t done, uint64_t total); /* in bytes, from several threads, one at a time; may be NULL */
+	void *arg;
+};
+
+#define HYC_LOAD_HOST (-1)
+
+struct hyc_load;
+
+/*
+ * Start loading: returns at once, and the requests may go. hyc_load_wait ends it and releases *load: what came to its end without
+ * an error is in place then, for all streams. -ENODEV: there is no such device, or no CUDA module. -EINVAL: a request beyond its
+ * tensor. The archive must stay open until then.
+ */
+HYC_API int hyc_load_start(struct hyc *archive, const struct hyc_load_request *requests, size_t n,
+			   const struct hyc_load_options *options, struct hyc_load **load, struct hyc_error *err);
+HYC_API int hyc_load_wait(struct hyc_load *load, struct hyc_error *err);
+
+/* Both. */
+HYC_API int hyc_load(struct hyc *archive, const struct hyc_load_request *requests, size_t n,
+		     const struct hyc_load_options *options, struct hyc_error *err);
 
 /* ---- verify ---- */
 

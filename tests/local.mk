@@ -11,6 +11,9 @@ check_PROGRAMS += test-damage check-hyper stress-mmap
 stress_mmap_SOURCES = tests/stress-mmap.c
 check_hyper_SOURCES = tests/check-hyper.c
 check_hyper_LDADD = libcore.la
+check_PROGRAMS += checkcuda
+checkcuda_SOURCES = tests/checkcuda.c
+checkcuda_LDADD = libcore.la
 # The kernels against plain C. `make checkcodec && ./checkcodec --bench [ARCHIVE]` measures them.
 check_PROGRAMS += checkcodec
 checkcodec_SOURCES = tests/checkcodec.c tests/checkcodec.h tests/checkcodec-blocks.c tests/checkcodec-bench.c
@@ -117,7 +120,8 @@ dist_check_SCRIPTS += \
 	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh tests/fs-prefetch.sh \
 	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-stress.sh tests/fs-user.sh \
 	tests/view-bin.sh tests/view-limits.sh tests/view-safetensors.sh tests/view-torch.sh \
-	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/bench-programs.sh
+	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/bench-programs.sh \
+	tests/python-load.sh tests/cuda-loads.sh tests/cuda-emulate.sh tests/cuda-mount.sh
 
 TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)
 
@@ -142,4 +146,4 @@ EXTRA_DIST += \
 	tests/lib.sh tests/requirements.txt tests/data tests/golden tests/fuzz/corpus tests/fuzz/make_corpus.py \
 	tests/bad/builder.py tests/bad/make_bad.py tests/bad/check_bad.py tests/consumer-transformers.py \
 	tests/bad/make_bad_sources.py tests/make_safetensors.py tests/make_torch.py tests/pack-torch.py tests/hyper_oracle.py tests/pack_lossy.py tests/python-evaluate.py \
-	tests/view_archives.py tests/view_check.py
+	tests/view_archives.py tests/view_check.py tests/python-load.py tests/emulate.h tests/emulate.c
