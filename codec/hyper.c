@@ -264,7 +264,7 @@ static int parse_rans(const struct hyc_hyper_object *object, const uint8_t *src,
 int hyc_hyper_parse(const struct hyc_coding *coding, const struct hyc_hyper_object *object, const uint8_t *src,
 		    size_t src_len, size_t dst_len, struct hyc_hyper_block *block)
 {
-	block->n = block_pairs(coding, dst_len);
+	block->n = object->symbols ? block_pairs(coding, dst_len) : 0;
 	if (!block->n || src_len < HYC_HYPER_HEAD_BYTES)
 		return -EBADMSG;
 	block->mode = src[0];
@@ -432,44 +432,41 @@ static int decode_unit(const struct hyc_hyper_block *block, const struct hyc_hyp
 	return hyc_hyper_finish(block, units, state, x, units->words, 0, *dst, *len);
 }
 
-int hyc_hyper_decode_by(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst,
+int hyc_hyper_decode_by(const struct hyc_hyper_block *block, const struct hyc_hyper_state *state, uint8_t *dst,
 			size_t dst_len, unsigned together, hyc_hyper_decode_units *decode_units)
 {
-	const struct hyc_hyper_state *state = coding->state;
-	struct hyc_hyper_block block;
 	size_t n_units, unit_bytes;
 	const uint8_t *pos;
 	unsigned n;
-	int result;
+	int result = 0;
 
-	if (!state->object.symbols)
-		return -EBADMSG;
-	result = hyc_hyper_parse(coding, &state->object, src, src_len, dst_len, &block);
-	if (result)
-		return result;
-	if (block.mode != HYC_HYPER_RANS)
-		return decode_indices(&block, state, dst, dst_len);
-	pos = block.units;
-	n_units = ((block.n - 1) >> block.unit_log2) + 1;
-	unit_bytes = ((size_t)1 << block.unit_log2) * state->pair_bytes;
+	if (block->mode != HYC_HYPER_RANS)
+		return decode_indices(block, state, dst, dst_len);
+	pos = block->units;
+	n_units = ((block->n - 1) >> block->unit_log2) + 1;
+	unit_bytes = ((size_t)1 << block->unit_log2) * state->pair_bytes;
 	for (size_t i = 0; !result && i < n_units; i += n) {
 		struct hyc_hyper_unit units[HYC_HYPER_MOST_TOGETHER];
 		uint8_t *to[HYC_HYPER_MOST_TOGETHER];
 		size_t len[HYC_HYPER_MOST_TOGETHER];
 
 		for (n = 0; n < together && i + n < n_units; n++) {
-			hyc_hyper_unit(&block, &state->object, i + n, &pos, &units[n]);
+			hyc_hyper_unit(block, &state->object, i + n, &pos, &units[n]);
 			to[n] = dst;
 			len[n] = dst_len < unit_bytes ? dst_len : unit_bytes;
 			dst += len[n];
 			dst_len -= len[n];
 		}
-		result = decode_units(&block, units, state, to, len, n);
+		result = decode_units(block, units, state, to, len, n);
 	}
 	return result;
 }
 
 int hyc_hyper_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
 {
-	return hyc_hyper_decode_by(coding, src, src_len, dst, dst_len, 1, decode_unit);
+	const struct hyc_hyper_state *state = coding->state;
+	struct hyc_hyper_block block;
+	int result = hyc_hyper_parse(coding, &state->object, src, src_len, dst_len, &block);
+
+	return result ? result : hyc_hyper_decode_by(&block, state, dst, dst_len, 1, decode_unit);
 }

@@ -119,8 +119,12 @@ int hyc_hyper_finish(const struct hyc_hyper_block *block, const struct hyc_hyper
 typedef int hyc_hyper_decode_units(const struct hyc_hyper_block *block, const struct hyc_hyper_unit *units,
 				   const struct hyc_hyper_state *state, uint8_t *const *dst, const size_t *len, unsigned n);
 
-/* A block, its units by calls of decode_units for up to `together`, at most HYC_HYPER_MOST_TOGETHER, of them. */
-int hyc_hyper_decode_by(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst,
+/* A parsed block, its units by calls of decode_units for up to `together`, at most HYC_HYPER_MOST_TOGETHER, of them. */
+int hyc_hyper_decode_by(const struct hyc_hyper_block *block, const struct hyc_hyper_state *state, uint8_t *dst,
 			size_t dst_len, unsigned together, hyc_hyper_decode_units *decode_units);
+
+/* A parsed block with AVX2, for the AVX-512 decoder. */
+int hyc_hyper_block_avx2(const struct hyc_hyper_block *block, const struct hyc_hyper_state *state, uint8_t *dst,
+			 size_t dst_len);
 
 #endif

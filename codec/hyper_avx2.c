@@ -98,8 +98,18 @@ static int decode_units(const struct hyc_hyper_block *block, const struct hyc_hy
 			decode_unit(block, units, state, *dst, *len, q, 4);
 }
 
+int hyc_hyper_block_avx2(const struct hyc_hyper_block *block, const struct hyc_hyper_state *state, uint8_t *dst,
+			 size_t dst_len)
+{
+	return hyc_hyper_decode_by(block, state, dst, dst_len, 1, decode_units);
+}
+
 int hyc_hyper_decode_avx2(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst,
 			  size_t dst_len)
 {
-	return hyc_hyper_decode_by(coding, src, src_len, dst, dst_len, 1, decode_units);
+	const struct hyc_hyper_state *state = coding->state;
+	struct hyc_hyper_block block;
+	int result = hyc_hyper_parse(coding, &state->object, src, src_len, dst_len, &block);
+
+	return result ? result : hyc_hyper_block_avx2(&block, state, dst, dst_len);
 }

@@ -19,5 +19,5 @@ if AVX512
 noinst_LTLIBRARIES += libcodec_avx512.la
 libcore_la_LIBADD += libcodec_avx512.la
 endif AVX512
-libcodec_avx512_la_SOURCES = codec/float_avx512.c codec/rans_avx512.h codec/tcq_avx512.c codec/hyper_avx512.c
+libcodec_avx512_la_SOURCES = codec/float_avx512.c codec/rans_avx512.h codec/rans_rank.h codec/tcq_avx512.c codec/hyper_avx512.c
 libcodec_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
