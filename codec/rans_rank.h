@@ -88,24 +88,61 @@ static inline __attribute__((always_inline)) __m512i hyc_rans_bytes(__m512i a, _
 	return _mm512_ternarylogic_epi32(_mm512_set1_epi16(0xff), a, b, 0xca);
 }
 
+/* The octets of two streams' slots. */
+static inline __attribute__((always_inline)) __m512i hyc_rans_octets(const struct hyc_rans_lanes32 *a,
+								      const struct hyc_rans_lanes32 *b)
+{
+	return hyc_rans_bytes(_mm512_srli_epi16(a->low, 3), _mm512_slli_epi16(b->low, 5));
+}
+
+/* Slots modulo 256. */
+static inline __attribute__((always_inline)) __m512i hyc_rans_slot_bytes(const struct hyc_rans_lanes32 *a,
+									  const struct hyc_rans_lanes32 *b)
+{
+	return hyc_rans_bytes(a->low, _mm512_slli_epi16(b->low, 8));
+}
+
+/* The ranks of two streams' slots, by what is known of their octets. */
+static inline __attribute__((always_inline)) __m512i hyc_rans_count(const struct hyc_rans_lanes32 *a,
+								     const struct hyc_rans_lanes32 *b, __m512i bits,
+								     __m512i base)
+{
+	/* By the lower three bits of a slot: the slots of its octet up to it. */
+	const __m512i up_to = _mm512_set1_epi64((long long)UINT64_C(0xff7f3f1f0f070301));
+	__m512i in_octet = _mm512_and_si512(hyc_rans_slot_bytes(a, b), _mm512_set1_epi8(7));
+
+	bits = _mm512_and_si512(bits, _mm512_shuffle_epi8(up_to, in_octet));
+	return _mm512_add_epi8(base, _mm512_popcnt_epi8(bits));
+}
+
+/* The next states of two streams' lanes, by what is known of their symbols. Words as for hyc_rans_advance32. */
+static inline __attribute__((always_inline)) void hyc_rans_advance_bytes(struct hyc_rans_lanes32 *a,
+									 struct hyc_rans_lanes32 *b, __m512i start,
+									 __m512i freq)
+{
+	const __m512i lower = _mm512_set1_epi16(0xff), none = _mm512_setzero_si512();
+	/* Below the frequency, and so below 256. */
+	__m512i bias = _mm512_sub_epi8(hyc_rans_slot_bytes(a, b), start);
+
+	/* Frequencies times 32. */
+	hyc_rans_advance32(a, _mm512_and_si512(bias, lower), _mm512_slli_epi16(_mm512_and_si512(freq, lower), 5), none);
+	hyc_rans_advance32(b, _mm512_srli_epi16(bias, 8),
+			   _mm512_and_si512(_mm512_srli_epi16(freq, 3), _mm512_set1_epi16(0x1fe0)), none);
+}
+
 /* One step of all lanes of two streams: the ranks of their symbols. split, a constant: whether there are more than 256. */
 static inline __attribute__((always_inline)) void
 hyc_rans_rank_step(struct hyc_rans_lanes32 *a, struct hyc_rans_lanes32 *b, const struct hyc_rans_ranking *r, bool split,
 		   __m512i *rank_a, __m512i *rank_b)
 {
-	/* By the lower three bits of a slot: the slots of its octet up to it. */
-	const __m512i up_to = _mm512_set1_epi64((long long)UINT64_C(0xff7f3f1f0f070301)), lower = _mm512_set1_epi16(0xff);
-	__m512i slot = hyc_rans_bytes(a->low, _mm512_slli_epi16(b->low, 8)), start, freq, bias, rank, half;
-	__m512i octet = hyc_rans_bytes(_mm512_srli_epi16(a->low, 3), _mm512_slli_epi16(b->low, 5));
+	__m512i octet = hyc_rans_octets(a, b), start, freq, rank, half;
 	__mmask64 upper = _mm512_movepi8_mask(octet), second;
 
-	rank = _mm512_shuffle_epi8(up_to, _mm512_and_si512(slot, _mm512_set1_epi8(7)));
-	rank = _mm512_and_si512(rank, hyc_rans_table256(r->bits, octet, upper));
-	rank = _mm512_add_epi8(_mm512_popcnt_epi8(rank), hyc_rans_table256(r->base, octet, upper));
+	rank = hyc_rans_count(a, b, hyc_rans_table256(r->bits, octet, upper), hyc_rans_table256(r->base, octet, upper));
 	upper = _mm512_movepi8_mask(rank);
 	start = hyc_rans_table256(r->start[0], rank, upper);
 	freq = hyc_rans_table256(r->freq[0], rank, upper);
-	*rank_a = _mm512_and_si512(rank, lower);
+	*rank_a = _mm512_and_si512(rank, _mm512_set1_epi16(0xff));
 	*rank_b = _mm512_srli_epi16(rank, 8);
 	if (split) {
 		second = _mm512_cmpgt_epu8_mask(octet, _mm512_set1_epi8((char)(r->split - 1)));
@@ -115,12 +152,7 @@ hyc_rans_rank_step(struct hyc_rans_lanes32 *a, struct hyc_rans_lanes32 *b, const
 		*rank_a = hyc_rans_bytes(rank, _mm512_slli_epi16(half, 8));
 		*rank_b = hyc_rans_bytes(*rank_b, half);
 	}
-	bias = _mm512_sub_epi8(slot, start);
-	/* Frequencies times 32. */
-	hyc_rans_advance32(a, _mm512_and_si512(bias, lower), _mm512_slli_epi16(_mm512_and_si512(freq, lower), 5),
-			   _mm512_setzero_si512());
-	hyc_rans_advance32(b, _mm512_srli_epi16(bias, 8),
-			   _mm512_and_si512(_mm512_srli_epi16(freq, 3), _mm512_set1_epi16(0x1fe0)), _mm512_setzero_si512());
+	hyc_rans_advance_bytes(a, b, start, freq);
 }
 
 #endif
