@@ -128,7 +128,7 @@ static int check_request(const struct hyc *a, const struct hyc_load_request *r, 
 
 	if (r->tensor >= a->index.n_tensors)
 		return hyc_fail(err, -EINVAL, "%s: there is no tensor %u", a->path, r->tensor);
-	hyc_tensor_shape(a, r->tensor, &t);
+	hyc_tensor_shape(&a->index, r->tensor, &t);
 	if (!hyc_range_ok(r->off, r->len, t.bytes))
 		return hyc_fail(err, -EINVAL, "%s: tensor %.300s: what is to be loaded goes beyond its end", a->path, t.name);
 	if (hyc_get32(a->index.tensors[r->tensor].flags) & HYC_TENSOR_STRIDED)

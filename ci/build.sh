@@ -43,6 +43,8 @@ asan | tsan | fuzz)
 	export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 	;;
 esac
+# nvcc takes its time, and what it builds does not depend on the mode: once is enough.
+[ $mode = gcc ] || flags="$flags --with-cuda=no"
 # What is slow and does not depend on the compiler is left to the gcc mode.
 case $mode in clang | distcheck) export HYC_SKIP_SLOW=1 ;; esac
 
