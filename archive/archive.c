@@ -341,6 +341,19 @@ void hyc_codec_usage(const struct hyc *a, unsigned codec, uint64_t *n_objects, u
 	}
 }
 
+/* What a backend decoded of a codec, in the next slot; nothing where that is nothing. */
+static void add_decoded(struct hyc_stats *stats, unsigned *slot, const struct hyc_decode_count *count, unsigned codec,
+			const char *backend)
+{
+	if (!atomic_load(&count->blocks))
+		return;
+	stats->decode[*slot].codec = hyc_codec_name(codec);
+	stats->decode[*slot].backend = backend;
+	stats->decode[*slot].blocks = atomic_load(&count->blocks);
+	stats->decode[*slot].decoded_bytes = atomic_load(&count->decoded_bytes);
+	stats->decode[(*slot)++].nanoseconds = atomic_load(&count->nanoseconds);
+}
+
 void hyc_stats(const struct hyc *a, struct hyc_stats *stats)
 {
 	struct hyc_cache_stats cache;
@@ -356,12 +369,7 @@ void hyc_stats(const struct hyc *a, struct hyc_stats *stats)
 		.errors = atomic_load(&a->errors),
 	};
 	for (unsigned c = 0; c < HYC_N_CODECS; c++) {
-		if (!atomic_load(&a->decode[c].blocks))
-			continue;
-		stats->decode[slot].codec = hyc_codec_name(c);
-		stats->decode[slot].backend = hyc_codec_backend(c);
-		stats->decode[slot].blocks = atomic_load(&a->decode[c].blocks);
-		stats->decode[slot].decoded_bytes = atomic_load(&a->decode[c].decoded_bytes);
-		stats->decode[slot++].nanoseconds = atomic_load(&a->decode[c].nanoseconds);
+		add_decoded(stats, &slot, &a->decode[c], c, hyc_codec_backend(c));
+		add_decoded(stats, &slot, &a->decode_gpu[c], c, "cuda");
 	}
 }

@@ -32,7 +32,7 @@ struct hyc {
 	_Atomic(const struct hyc_cuda_gpu *) gpu; /* opened with the first run, or not at all */
 	atomic_uchar gpu_asked;        /* whether it is there has been found out */
 	struct hyc_account *account;
-	struct hyc_decode_count decode[HYC_N_CODECS];
+	struct hyc_decode_count decode[HYC_N_CODECS], decode_gpu[HYC_N_CODECS]; /* by the processor, and by a GPU */
 	atomic_uint_least64_t bytes_served, bytes_stored_read, errors;
 	atomic_uchar *reported; /* one for each block: its damage has been logged */
 	atomic_uchar *served;   /* one for each block: all of it was handed to somebody who keeps it, once */

@@ -207,7 +207,7 @@ static void run_on_gpu(struct hyc *a, const struct hyc_cuda_gpu *gpu, uint32_t o
 {
 	const struct hyc_disk_object *o = &a->index.objects[object];
 	struct hyc_coding coding[HYC_SOURCE_RUN], common = hyc_object_coding(&a->index, object);
-	struct hyc_decode_count *count = &a->decode[common.codec];
+	struct hyc_decode_count *count = &a->decode_gpu[common.codec];
 	struct hyc_cuda_block blocks[HYC_SOURCE_RUN];
 	unsigned which[HYC_SOURCE_RUN], m = 0;
 	cleanup_free void *state = NULL;

@@ -64,8 +64,6 @@ case $target in
 check*)
 	find . -name '*.trs' -delete
 	"${run[@]}" make "$jobs" check TESTS= VERBOSE=1 >build.log 2>&1 || { cat build.log; exit 1; }
-	# Tests that measure time want the machine for themselves; once is enough.
-	[ $mode != gcc ] || jobs=-j1
 	;;
 esac
 exec "${run[@]}" make "$jobs" -k "$target" VERBOSE=1

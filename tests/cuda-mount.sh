@@ -21,6 +21,8 @@ for codec in lossless tcq hyper; do
 		daemon=$!
 		for _ in $(seq 600); do hyc__mounted "$work/mnt" && break; sleep 0.05; done
 		diff -r "$work/$codec" "$work/mnt" || fail "$codec with HYC_CUDA_FAIL='$broken': the bytes differ"
+		[ -n "$broken" ] || grep -q '"cuda"' "$work/mnt/.hycfs/stats.json" ||
+			fail "$codec: nothing was decoded on the GPU: $(cat "$work/mnt/.hycfs/stats.json")"
 		kill -TERM "$daemon"
 		wait "$daemon" || fail "$codec with HYC_CUDA_FAIL='$broken': hycfs ended with $?: $(cat "$work/log")"
 		n=$(grep -c 'decoding goes on on the processor' "$work/log" || true)
