@@ -57,11 +57,11 @@ check_PROGRAMS += replay-archive replay-float replay-hyper replay-tcq replay-zst
 	replay-torchzip replay-pickle replay-gguf
 replay_archive_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_archive.c
 replay_archive_LDADD = libcore.la
-replay_float_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_float.c
+replay_float_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_decode.h tests/fuzz/replay.c tests/fuzz/fuzz_float.c
 replay_float_LDADD = libcore.la
-replay_hyper_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_hyper.c
+replay_hyper_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_decode.h tests/fuzz/replay.c tests/fuzz/fuzz_hyper.c
 replay_hyper_LDADD = libcore.la
-replay_tcq_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_tcq.c
+replay_tcq_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_decode.h tests/fuzz/replay.c tests/fuzz/fuzz_tcq.c
 replay_tcq_LDADD = libcore.la
 replay_zstd_SOURCES = tests/fuzz/fuzz.h tests/fuzz/replay.c tests/fuzz/fuzz_zstd.c
 replay_zstd_LDADD = libcore.la
