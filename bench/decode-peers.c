@@ -131,6 +131,17 @@ static int verify(struct set *s)
 	return 0;
 }
 
+static void fini(struct set *s)
+{
+	for (size_t i = 0; s->blocks && i < s->n_blocks; i++)
+		free(s->blocks[i].coded);
+	free(s->blocks);
+	free(s->data);
+	free(s->planes);
+	free(s->out);
+	ZSTD_freeDCtx(s->context);
+}
+
 enum what { COPY, ZSTD, ZSTD_SHUFFLED };
 
 static double measure(struct set *s, enum what what)
@@ -183,5 +194,6 @@ int main(int argc, char **argv)
 		printf("]");
 	}
 	printf("}\n");
+	fini(&s);
 	return 0;
 }

@@ -47,18 +47,26 @@ PY
 }
 total=65 # with the header's
 
-mounted prefetch=auto
-read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order: wrong bytes"
-[ "$(stat_of decoded)" = $total ] || fail "in order: $(stat_of decoded) of $total blocks decoded"
-[ "$(stat_of prefetched)" -ge 16 ] || fail "in order: $(stat_of prefetched) of $total blocks decoded ahead"
-[ "$(stat_of prefetch_used)" = "$(stat_of prefetched)" ] || fail "in order: $(stat_of prefetch_used) of $(stat_of prefetched) used"
-[ "$(stat_of prefetch_wasted)" = 0 ] || fail "in order: $(stat_of prefetch_wasted) blocks decoded in vain"
+# On a busy machine readers may be faster than threads that decode ahead get a processor: that much is tried some times.
+for try in 1 2 3 4 5; do
+	mounted prefetch=auto
+	read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order: wrong bytes"
+	[ "$(stat_of decoded)" = $total ] || fail "in order: $(stat_of decoded) of $total blocks decoded"
+	[ "$(stat_of prefetch_used)" = "$(stat_of prefetched)" ] || fail "in order: $(stat_of prefetch_used) of $(stat_of prefetched) used"
+	[ "$(stat_of prefetch_wasted)" = 0 ] || fail "in order: $(stat_of prefetch_wasted) blocks decoded in vain"
+	[ "$(stat_of prefetched)" -lt 16 ] || break
+	[ $try -lt 5 ] || fail "in order: $(stat_of prefetched) of $total blocks decoded ahead"
+	umount_hyc "$work/mnt"
+done
 # The same once more, when the kernel has forgotten it.
 before=$(stat_of prefetched)
-"$PYTHON" -c 'import os, sys
+for try in 1 2 3 4 5; do
+	"$PYTHON" -c 'import os, sys
 os.posix_fadvise(os.open(sys.argv[1], os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)' "$file"
-read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order, again: wrong bytes"
-[ "$(stat_of prefetched)" -gt "$before" ] || fail "in order, again: nothing decoded ahead"
+	read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order, again: wrong bytes"
+	[ "$(stat_of prefetched)" -le "$before" ] || break
+	[ $try -lt 5 ] || fail "in order, again: nothing decoded ahead"
+done
 umount_hyc "$work/mnt"
 
 mounted prefetch=off
@@ -67,12 +75,16 @@ read_range 0 "$(stat -c %s "$file")" 131072 || fail "prefetch=off: wrong bytes"
 umount_hyc "$work/mnt"
 
 # Tensors out of order: each is decoded ahead, and none of the two that nobody reads, but for where the kernel reads on.
-mounted prefetch=auto
-for i in 3 1; do
-	read_range "$(sed -n "${i}p" "$work/offsets")" 8388608 131072 || fail "tensor $i: wrong bytes"
+for try in 1 2 3 4 5; do
+	mounted prefetch=auto
+	for i in 3 1; do
+		read_range "$(sed -n "${i}p" "$work/offsets")" 8388608 131072 || fail "tensor $i: wrong bytes"
+	done
+	[ "$(stat_of decoded)" -le 38 ] || fail "two tensors of 16 blocks: $(stat_of decoded) blocks decoded"
+	[ "$(stat_of prefetched)" -lt 4 ] || break
+	[ $try -lt 5 ] || fail "two tensors: $(stat_of prefetched) blocks decoded ahead"
+	umount_hyc "$work/mnt"
 done
-[ "$(stat_of prefetched)" -ge 4 ] || fail "two tensors: $(stat_of prefetched) blocks decoded ahead"
-[ "$(stat_of decoded)" -le 38 ] || fail "two tensors of 16 blocks: $(stat_of decoded) blocks decoded"
 umount_hyc "$work/mnt"
 
 # Random small reads, no two of them neighbours: the blocks they need (two where one spans a border), and nothing else.
