@@ -58,13 +58,13 @@ for try in 1 2 3 4 5; do
 	[ $try -lt 5 ] || fail "in order: $(stat_of prefetched) of $total blocks decoded ahead"
 	umount_hyc "$work/mnt"
 done
-# The same once more, when the kernel has forgotten it.
+# The same once more, when the kernel has forgotten it: what has left the cache meanwhile is decoded ahead again.
 before=$(stat_of prefetched)
 for try in 1 2 3 4 5; do
 	"$PYTHON" -c 'import os, sys
 os.posix_fadvise(os.open(sys.argv[1], os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)' "$file"
 	read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order, again: wrong bytes"
-	[ "$(stat_of prefetched)" -le "$before" ] || break
+	[ "$(stat_of prefetched)" -le "$before" ] && [ "$(stat_of evictions)" != 0 ] || break
 	[ $try -lt 5 ] || fail "in order, again: nothing decoded ahead"
 done
 umount_hyc "$work/mnt"
