@@ -215,9 +215,11 @@ static units_fn *choose_units(const struct hyc_float_layout *layout, bool deep)
 	return deep ? bf16_units_deep : bf16_units;
 }
 
-/* Whether this kernel takes the block. */
+/* Whether this kernel takes the block. Units one at a time take longer than with AVX2. */
 static bool takes(const struct hyc_float_block *block)
 {
+	if (block->n <= (size_t)1 << block->unit_log2)
+		return false;
 	for (unsigned f = 1; f < block->layout->n_fields; f++)
 		if (block->mode[f] == HYC_FLOAT_RANS)
 			return false;

@@ -14,6 +14,7 @@
 #include "codec/rans_rank.h"
 
 #define TOGETHER 2u
+#define MIN_PAIRS 32768u /* of a block: the tables take longer to make than they save in a smaller one */
 /* Of words that a group may look at from its first on. */
 #define GROUP_WORD_BYTES (2 * HYC_RANS_STEP32_BYTES)
 #define MAX_PAIR_BYTES 65536u
@@ -179,7 +180,7 @@ static bool prepare(struct decoder *d, const struct hyc_hyper_state *state)
 {
 	size_t bytes = (size_t)state->pair_bytes << 2 * state->object.tile_log2;
 
-	if (d->block.mode != HYC_HYPER_RANS || !hyc_rans_ranking_init(&d->ranking, d->block.table) ||
+	if (d->block.mode != HYC_HYPER_RANS || d->block.n < MIN_PAIRS || !hyc_rans_ranking_init(&d->ranking, d->block.table) ||
 	    d->ranking.n * bytes > MAX_PAIR_BYTES)
 		return false;
 	for (size_t i = 0; i < d->ranking.n; i++)
