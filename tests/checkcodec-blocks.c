@@ -152,7 +152,7 @@ static ssize_t make_tcq(struct check_block *b, const uint8_t *src, unsigned deta
 	for (uint64_t j = 0; j < c->cols; j++)
 		col_scale[j] = (uint8_t)(120 + check_below(17));
 	/* From 6 bits a weight to under 2. */
-	d.step = (double)unit * (d.row_scale ? 1 : 0.02) * (detail % 6 == 5 ? 0.02 : 0.15 + 0.2 * (detail % 4));
+	d.step = (double)unit * (d.row_scale ? 1 : 0.02) * (detail % 6 == 5 ? detail % 9 == 2 ? 0.12 : 0.02 : 0.15 + 0.2 * (detail % 4));
 	c->params_len = hyc_tcq_params_bytes(&d, c->rows, c->cols);
 	c->params = b->params = allocate(c->params_len);
 	if (hyc_tcq_write_params(&d, c->rows, c->cols, b->params))

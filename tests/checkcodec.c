@@ -236,6 +236,13 @@ static void check_lossy(void)
 
 			check_shape(HYC_CODEC_HYPER, dtypes[d], 1, borders[i] + check_below(5) - 2, CHECK_WEIGHTS, check_random() % 12, 6);
 		}
+		/* Rows of several spreads, and enough of them for long tables and several units at once. */
+		for (unsigned i = 0; i < 5; i++) {
+			static const unsigned fine[] = { 5, 11, 23, 29, 41 };
+
+			check_shape(HYC_CODEC_HYPER, dtypes[d], 96, 2816 + check_below(5) - 2, CHECK_WEIGHTS, check_random() % 12, 4);
+			check_shape(HYC_CODEC_TCQ, dtypes[d], 64, 1024 + 64 * check_below(20), CHECK_WEIGHTS, fine[i], 6);
+		}
 	}
 }
 
