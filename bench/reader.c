@@ -2,11 +2,12 @@
 /*
  * Reads a file as fast as it can and says how fast that was, as one JSON object.
  *
- *     reader [-t N] [-m MODE] [-b BYTES] [-l BYTES] [-r OPS] [-s STEP] [-S SEED] [-k] [-w] [-H XXH3_128] FILE
+ *     reader [-t N] [-m MODE] [-b BYTES] [-l BYTES] [-r OPS] [-s STEP] [-S SEED] [-k] [-p] [-w] [-H XXH3_128] FILE
  *
  * MODE is read, mmap (and a copy), direct (O_DIRECT), or memory: the file is copied into memory first, and what is measured is memcpy.
  * N threads read a contiguous part of the file each, or, with -r, OPS pieces of BYTES at random places that are multiples of STEP, no place
- * twice if there are enough. The file's pages are dropped first, unless -k keeps them. -l is how much of the file is used. -w touches one page
+ * twice if there are enough. The file's pages are dropped first, unless -k keeps them; -p takes as much memory as the file has and gives it
+ * back then, because a guest's free pages may have gone back to its host, and the first touch of one costs more than a copy does. -l is how much of the file is used. -w touches one page
  * of every 64 KiB before the clock starts, so that a server has it in its own cache. After the clock has stopped, the whole file is hashed and
  * compared with -H, and random O_DIRECT pieces are compared with the pages that were hashed: wrong bytes are an error, never a figure.
  */
@@ -36,7 +37,7 @@ struct job {
 	unsigned threads;
 	size_t piece;
 	uint64_t length, ops, step, seed, stride;
-	int keep, warm;
+	int keep, prime, warm;
 	const char *hash;
 	const uint8_t *map; /* of the whole file, for mmap and for the check */
 	uint8_t *memory;    /* the part of it that is used */
@@ -53,7 +54,8 @@ struct worker {
 	int error;
 };
 
-#define ALIGN 4096
+#define PAGE 4096u
+#define ALIGN PAGE
 #define MAX_PIECE (64u << 20)
 #define WARM_STEP (64u << 10)
 
@@ -82,14 +84,22 @@ static int fail(struct worker *w, const char *what, int error)
 	return -1;
 }
 
+/* A memcpy of many pages may go through them from the last to the first, and the kernel then sees a file that is read backwards. */
+static void copy_forward(uint8_t *to, const uint8_t *from, size_t len)
+{
+	for (size_t done = 0; done < len; done += PAGE) {
+		memcpy(to + done, from + done, len - done < PAGE ? len - done : PAGE);
+		__asm__ volatile("" : : "r"(to) : "memory");
+	}
+}
+
 /* One piece into the buffer, all of it. */
 static int fetch(struct worker *w, int fd, uint8_t *buffer, uint64_t off, size_t len)
 {
 	size_t done = 0;
 
 	if (w->job->mode == MMAP || w->job->mode == MEMORY) {
-		memcpy(buffer, (w->job->mode == MMAP ? w->job->map : w->job->memory) + off, len);
-		__asm__ volatile("" : : "r"(buffer) : "memory");
+		copy_forward(buffer, (w->job->mode == MMAP ? w->job->map : w->job->memory) + off, len);
 		return 0;
 	}
 	while (done < len) {
@@ -244,7 +254,7 @@ static int check(struct job *job, uint64_t size)
 	return -1;
 }
 
-static int report(struct job *job, const struct worker *workers, double elapsed)
+static int report(struct job *job, const struct worker *workers, double elapsed, const struct rusage *before)
 {
 	struct rusage usage;
 	uint64_t bytes = 0;
@@ -259,7 +269,8 @@ static int report(struct job *job, const struct worker *workers, double elapsed)
 	}
 	getrusage(RUSAGE_SELF, &usage);
 	printf("{\"bytes\": %llu, \"seconds\": %.6f, \"gbps\": %.6f, \"user_s\": %.3f, \"system_s\": %.3f", (unsigned long long)bytes,
-	       elapsed, (double)bytes / elapsed / 1e9, seconds(usage.ru_utime), seconds(usage.ru_stime));
+	       elapsed, (double)bytes / elapsed / 1e9, seconds(usage.ru_utime) - seconds(before->ru_utime),
+	       seconds(usage.ru_stime) - seconds(before->ru_stime));
 	if (job->ops) {
 		qsort(job->latencies, job->ops, sizeof *job->latencies, by_value);
 		printf(", \"ops_per_s\": %.1f, \"p50_us\": %.2f, \"p90_us\": %.2f, \"p99_us\": %.2f", (double)job->ops / elapsed,
@@ -270,9 +281,21 @@ static int report(struct job *job, const struct worker *workers, double elapsed)
 	return 0;
 }
 
+static void prime_memory(size_t bytes)
+{
+	uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return;
+	memset(p, 1, bytes);
+	__asm__ volatile("" : : "r"(p) : "memory");
+	munmap(p, bytes);
+}
+
 static int run(struct job *job, int fd, uint64_t size)
 {
 	cleanup_free struct worker *workers = calloc(job->threads, sizeof *workers);
+	struct rusage before;
 	double began;
 
 	job->latencies = calloc(job->ops + 1, sizeof *job->latencies);
@@ -283,6 +306,8 @@ static int run(struct job *job, int fd, uint64_t size)
 	job->stride = stride_for(job->length / job->step);
 	if (!job->keep)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (job->prime)
+		prime_memory(job->length);
 	pthread_barrier_init(&job->start, NULL, job->threads + 1);
 	for (unsigned i = 0; i < job->threads; i++) {
 		workers[i].job = job;
@@ -292,11 +317,12 @@ static int run(struct job *job, int fd, uint64_t size)
 			exit(1);
 		}
 	}
+	getrusage(RUSAGE_SELF, &before);
 	pthread_barrier_wait(&job->start);
 	began = now();
 	for (unsigned i = 0; i < job->threads; i++)
 		pthread_join(workers[i].thread, NULL);
-	if (report(job, workers, now() - began))
+	if (report(job, workers, now() - began, &before))
 		return -1;
 	return job->hash ? check(job, size) : 0;
 }
@@ -314,7 +340,7 @@ static int load(struct job *job)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: reader [-t THREADS] [-m read|mmap|direct|memory] [-b BYTES] [-l BYTES] [-r OPS] [-s STEP] [-S SEED] [-k] [-w]\n"
+	fprintf(stderr, "usage: reader [-t THREADS] [-m read|mmap|direct|memory] [-b BYTES] [-l BYTES] [-r OPS] [-s STEP] [-S SEED] [-k] [-p] [-w]\n"
 			"              [-H XXH3_128] FILE\n");
 	return 2;
 }
@@ -324,7 +350,7 @@ static int parse(struct job *job, int argc, char **argv)
 	static const char *const modes[] = { [READ] = "read", [MMAP] = "mmap", [DIRECT] = "direct", [MEMORY] = "memory" };
 	int option;
 
-	while ((option = getopt(argc, argv, "t:m:b:l:r:s:S:kwH:")) != -1) {
+	while ((option = getopt(argc, argv, "t:m:b:l:r:s:S:kpwH:")) != -1) {
 		uint64_t number = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (option) {
@@ -335,6 +361,7 @@ static int parse(struct job *job, int argc, char **argv)
 		case 's': job->step = number; break;
 		case 'S': job->seed = number; break;
 		case 'k': job->keep = 1; break;
+		case 'p': job->prime = 1; break;
 		case 'w': job->warm = 1; break;
 		case 'H': job->hash = optarg; break;
 		case 'm':
