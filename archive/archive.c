@@ -363,7 +363,8 @@ void hyc_stats(const struct hyc *a, struct hyc_stats *stats)
 	*stats = (struct hyc_stats){
 		.cache_limit = cache.limit, .cache_bytes = cache.bytes, .hits = cache.hits, .misses = cache.misses,
 		.evictions = cache.evictions, .in_flight = cache.in_flight,
-		.prefetched = cache.ahead, .prefetch_used = cache.ahead_used, .prefetch_wasted = cache.ahead_wasted,
+		.prefetched = cache.ahead, .prefetch_used = cache.ahead_used, .prefetch_late = cache.ahead_late,
+		.prefetch_wasted = cache.ahead_wasted,
 		.bytes_served = atomic_load(&a->bytes_served),
 		.bytes_stored_read = atomic_load(&a->bytes_stored_read),
 		.errors = atomic_load(&a->errors),

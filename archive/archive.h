@@ -33,6 +33,7 @@ struct hyc {
 	atomic_uchar gpu_asked;        /* whether it is there has been found out */
 	struct hyc_account *account;
 	struct hyc_decode_count decode[HYC_N_CODECS], decode_gpu[HYC_N_CODECS]; /* by the processor, and by a GPU */
+	atomic_uint filling;    /* threads that decode what they wait for */
 	atomic_uint_least64_t bytes_served, bytes_stored_read, errors;
 	atomic_uchar *reported; /* one for each block: its damage has been logged */
 	atomic_uchar *served;   /* one for each block: all of it was handed to somebody who keeps it, once */

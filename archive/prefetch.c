@@ -9,7 +9,10 @@
  * requests must follow exactly; large ones are the kernel's own readahead and may come a little out of order. So random reads
  * start nothing.
  *
- * Blocks that were decoded ahead and dropped unread halve all windows, and read ones let them grow again.
+ * Windows are no larger than they need to be, because what was decoded just now is still in the processor's cache when it is
+ * replied. They grow where readers had to wait for blocks that were being decoded, or overtook the threads, and shrink where nobody
+ * had to, and where blocks were dropped unread. While as many readers as there are threads decode for themselves, nothing is decoded
+ * ahead: every processor has its work, and handing it over only costs.
  */
 #include "config.h"
 
@@ -21,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/ordered.h"
+#include "base/schedule.h"
 
 #define N_STREAMS 64
 #define MAX_THREADS 256u
@@ -45,14 +49,17 @@ struct stream {
 struct hyc_prefetch {
 	struct hyc *archive;
 	unsigned n_wanted;
-	uint64_t window_max;    /* for the threads and the cache there are */
+	uint64_t window_start, window_max; /* for the threads and the cache there are */
+
+	atomic_bool held_back;  /* until readers decode less */
 
 	pthread_mutex_t lock;   /* of what follows */
 	pthread_cond_t work;
 	struct stream stream[N_STREAMS];
 	uint64_t clock;
 	uint64_t window;        /* WINDOW_MIN to window_max */
-	uint64_t reviewed_ahead, reviewed_wasted;
+	uint64_t overtaken;     /* blocks that readers wanted before a thread took them */
+	uint64_t reviewed_ahead, reviewed_late, reviewed_wasted;
 	bool all, all_stalled;  /* decode all files; the cache was full */
 	uint32_t all_file;
 	uint64_t all_pos;
@@ -87,7 +94,10 @@ int hyc_prefetch_new(struct hyc *a, const struct hyc_options *given, struct hyc_
 	p->window_max = 4 * (p->n_wanted + 2) * NOMINAL_BLOCK;
 	if (p->window_max > stats.limit / 4)
 		p->window_max = stats.limit / 4;
-	p->window = p->window_max;
+	p->window_start = 2 * p->n_wanted * NOMINAL_BLOCK;
+	if (p->window_start > p->window_max)
+		p->window_start = p->window_max;
+	p->window = p->window_start;
 	p->all = options->prefetch == HYC_PREFETCH_ALL;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
@@ -175,6 +185,12 @@ static bool next_job(struct hyc_prefetch *p, struct job *job)
 {
 	struct stream *s;
 
+	if (atomic_load(&p->archive->filling) >= p->n_wanted) {
+		atomic_store(&p->held_back, true);
+		/* Who ended just now may not have seen it. */
+		if (atomic_load(&p->archive->filling) >= p->n_wanted)
+			return false;
+	}
 	while ((s = most_urgent(p))) {
 		if (cut_job(p, s->file, &s->ahead, s->target, s->again, job)) {
 			job->stream = s;
@@ -247,19 +263,28 @@ static void run_job(struct hyc_prefetch *p, const struct job *job)
 		put_off(p, job);
 }
 
-/* Let the windows shrink when what is decoded ahead is not read, and grow when it is; with the lock. */
+/* Once in a while set the windows by what became of the blocks since; with the lock. */
 static void review(struct hyc_prefetch *p)
 {
 	struct hyc_cache_stats stats;
+	uint64_t ahead, late, wasted;
 
 	hyc_cache_get_stats(p->archive->cache, &stats);
-	if (stats.ahead - p->reviewed_ahead < REVIEW_EVERY)
+	ahead = stats.ahead - p->reviewed_ahead;
+	late = stats.ahead_late + p->overtaken - p->reviewed_late;
+	wasted = stats.ahead_wasted - p->reviewed_wasted;
+	if (ahead < REVIEW_EVERY)
 		return;
-	if ((stats.ahead_wasted - p->reviewed_wasted) * 4 > stats.ahead - p->reviewed_ahead)
+	if (wasted * 4 > ahead)
 		p->window = p->window / 2 > WINDOW_MIN ? p->window / 2 : WINDOW_MIN;
-	else
+	else if (late * 8 > ahead)
 		p->window = p->window * 2 < p->window_max ? p->window * 2 : p->window_max;
+	else if (p->window > p->window_start)
+		p->window = p->window / 2 > p->window_start ? p->window / 2 : p->window_start;
+	else
+		p->window = p->window * 2 < p->window_start ? p->window * 2 : p->window_start;
 	p->reviewed_ahead = stats.ahead;
+	p->reviewed_late = stats.ahead_late + p->overtaken;
 	p->reviewed_wasted = stats.ahead_wasted;
 }
 
@@ -268,6 +293,7 @@ static void *work(void *arg)
 	struct hyc_prefetch *p = arg;
 	struct job job;
 
+	hyc_schedule_ahead();
 	pthread_mutex_lock(&p->lock);
 	for (unsigned done = 0; !p->stop;) {
 		if (!next_job(p, &job)) {
@@ -307,6 +333,15 @@ void hyc_prefetch_start(struct hyc *a)
 	HYC_LOCK_SCOPE(&p->lock);
 	if (!p->n_threads)
 		start_threads(p);
+}
+
+void hyc_prefetch_relieved(struct hyc_prefetch *p)
+{
+	if (!p || !atomic_exchange(&p->held_back, false))
+		return;
+	HYC_LOCK_SCOPE(&p->lock);
+	if (p->idle)
+		pthread_cond_signal(&p->work);
 }
 
 void hyc_prefetch_free(struct hyc_prefetch *p)
@@ -371,6 +406,12 @@ static uint64_t target_of(const struct hyc_prefetch *p, const struct stream *s)
 	return end - s->pos < window ? end : s->pos + window;
 }
 
+/* Waking a thread for every block costs more than it gains: not before half a window is to be done, or the last there is. */
+static bool is_worth_waking(const struct hyc_prefetch *p, const struct stream *s)
+{
+	return s->ahead < s->target && (s->target - s->ahead >= p->window / 2 || s->target < s->pos + p->window);
+}
+
 void hyc_prefetch_note(struct hyc_prefetch *p, uint32_t file, uint64_t off, uint64_t len)
 {
 	uint64_t end = off + len;
@@ -392,8 +433,10 @@ void hyc_prefetch_note(struct hyc_prefetch *p, uint32_t file, uint64_t off, uint
 		s->pos = end;
 	/* The first block is the reader's own; if it wants more than a bit of the next, help. */
 	hyc_piece_at(p->archive, file, off, &piece);
-	if (s->ahead < off + piece.len)
+	if (s->ahead < off + piece.len) {
+		p->overtaken += s->ahead < s->target;
 		s->ahead = off + piece.len;
+	}
 	s->again = was_served(p, &piece);
 	if (s->target < end && len >= LARGE_REQUEST)
 		s->target = end;
@@ -406,7 +449,7 @@ void hyc_prefetch_note(struct hyc_prefetch *p, uint32_t file, uint64_t off, uint
 	if (p->all && p->all_file == file && p->all_pos >= off && p->all_pos < end)
 		p->all_pos = end;
 	p->all_stalled = false;
-	if (s->ahead >= s->target && !p->all)
+	if (!is_worth_waking(p, s) && !p->all)
 		return;
 	if (!p->n_threads && p->n_wanted)
 		start_threads(p);

@@ -18,4 +18,7 @@ void hyc_prefetch_free(struct hyc_prefetch *prefetch);
 /* Bytes [off, off + len) of a file are about to be read, all of them below its size. Never waits. NULL is fine. */
 void hyc_prefetch_note(struct hyc_prefetch *prefetch, uint32_t file, uint64_t off, uint64_t len);
 
+/* One of the threads that decode for themselves (hyc.filling) has done so. NULL is fine. */
+void hyc_prefetch_relieved(struct hyc_prefetch *prefetch);
+
 #endif

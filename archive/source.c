@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "archive/archive.h"
+#include "archive/prefetch.h"
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -280,8 +281,15 @@ int hyc_source_check(struct hyc *a, uint32_t object, uint32_t block)
 
 int hyc_source_fill(void *arg, const struct hyc_cache_slot *slot)
 {
+	struct hyc *a = arg;
+	int result;
+
+	atomic_fetch_add(&a->filling, 1);
 	/* Somebody waits for it, and the way to the GPU and back is longer than decoding it here. */
-	return source_block(arg, slot->key.object, slot->key.block, slot->dst, slot->staging);
+	result = source_block(a, slot->key.object, slot->key.block, slot->dst, slot->staging);
+	atomic_fetch_sub(&a->filling, 1);
+	hyc_prefetch_relieved(a->prefetch);
+	return result;
 }
 
 int hyc_source_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)

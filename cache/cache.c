@@ -49,7 +49,7 @@ struct shard {
 	pthread_cond_t filled;      /* some fill has ended */
 	struct entry **buckets;
 	struct entry recency[N_LISTS]; /* rings: .newer is the oldest */
-	uint64_t hits, misses, evictions, ahead, ahead_used, ahead_wasted;
+	uint64_t hits, misses, evictions, ahead, ahead_used, ahead_late, ahead_wasted;
 };
 
 struct hyc_cache {
@@ -175,6 +175,7 @@ static void take(struct hyc_cache *c, struct shard *s, struct entry *e)
 	if (e->list == AHEAD) {
 		e->list = USED;
 		s->ahead_used++;
+		s->ahead_late += e->filling;
 	}
 	e->refs++;
 	e->used_at = atomic_fetch_add_explicit(&c->tick, 1, memory_order_relaxed);
@@ -406,7 +407,7 @@ static bool unref(struct hyc_cache *c, struct shard *s, struct entry *e)
 /* The fill of an entry, of which the caller holds a reference, has ended. */
 static void end_fill(struct hyc_cache *c, struct shard *s, struct entry *e, int result)
 {
-	struct hyc_buffer none = { NULL, 0 };
+	struct hyc_buffer none = { NULL, 0, NULL };
 
 	give_back(c, &e->staging, &none);
 	pthread_mutex_lock(&s->lock);
@@ -583,6 +584,7 @@ void hyc_cache_get_stats(struct hyc_cache *c, struct hyc_cache_stats *stats)
 		stats->evictions += s->evictions;
 		stats->ahead += s->ahead;
 		stats->ahead_used += s->ahead_used;
+		stats->ahead_late += s->ahead_late;
 		stats->ahead_wasted += s->ahead_wasted;
 		pthread_mutex_unlock(&s->lock);
 	}

@@ -47,7 +47,8 @@ typedef int (*hyc_cache_fill)(void *arg, const struct hyc_cache_slot *slot);
 
 struct hyc_cache_stats {
 	uint64_t limit, bytes, hits, misses, evictions, in_flight;
-	uint64_t ahead, ahead_used, ahead_wasted; /* blocks filled ahead: all, those that were wanted then, those evicted before */
+	/* Blocks filled ahead: all, those that were wanted then, those of them that were not filled yet, those evicted before. */
+	uint64_t ahead, ahead_used, ahead_late, ahead_wasted;
 };
 
 /* *out is owned. -ENOMEM. */

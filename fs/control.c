@@ -70,6 +70,7 @@ static void put_stats(struct hycfs *fs, FILE *out)
 	put_number(out, "in_flight", stats.in_flight);
 	put_number(out, "prefetched", stats.prefetched);
 	put_number(out, "prefetch_used", stats.prefetch_used);
+	put_number(out, "prefetch_late", stats.prefetch_late);
 	put_number(out, "prefetch_wasted", stats.prefetch_wasted);
 	put_decode(out, "blocks_decoded", &stats, false);
 	put_decode(out, "decode_gbps", &stats, true);

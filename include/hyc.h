@@ -251,7 +251,8 @@ HYC_API int hyc_verify(struct hyc *archive, const struct hyc_verify_options *opt
 
 struct hyc_stats {
 	uint64_t cache_limit, cache_bytes, hits, misses, evictions, in_flight;
-	uint64_t prefetched, prefetch_used, prefetch_wasted; /* blocks decoded ahead: all, those read then, those dropped before */
+	/* Blocks decoded ahead: all, those read then, those of them whose reader had to wait for the rest of it, those dropped before. */
+	uint64_t prefetched, prefetch_used, prefetch_late, prefetch_wasted;
 	uint64_t bytes_served, bytes_stored_read, errors;
 	struct {
 		const char *codec; /* NULL: unused slot */

@@ -63,7 +63,7 @@ grep -q -F "mounted on $mnt" "$mnt/.hycfs/log" || fail "the log does not say wha
 "$PYTHON" - "$mnt/.hycfs/stats.json" <<'PY' || fail "stats.json: $(cat "$mnt/.hycfs/stats.json")"
 import json, sys
 s = json.load(open(sys.argv[1]))
-names = "uptime_s cache_bytes cache_limit hits misses evictions in_flight prefetched prefetch_used prefetch_wasted blocks_decoded decode_gbps reads bytes_served bytes_stored_read errors read_latency_us"
+names = "uptime_s cache_bytes cache_limit hits misses evictions in_flight prefetched prefetch_used prefetch_late prefetch_wasted blocks_decoded decode_gbps reads bytes_served bytes_stored_read errors read_latency_us"
 assert list(s) == names.split(), list(s)
 assert list(s["read_latency_us"]) == ["p50", "p90", "p99"]
 assert 0 < s["read_latency_us"]["p50"] <= s["read_latency_us"]["p90"] <= s["read_latency_us"]["p99"]
