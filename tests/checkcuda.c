@@ -174,14 +174,14 @@ static void float_cases(uint32_t dtype, size_t n)
 	free(dst);
 }
 
-static void tcq_case(uint32_t dtype, uint32_t rows, uint32_t cols, bool trellis, unsigned scales, uint32_t unit_rows)
+static void tcq_case(uint32_t dtype, uint32_t rows, uint32_t cols, double step, bool trellis, unsigned scales, uint32_t unit_rows)
 {
 	size_t bytes = hyc_dtype_bytes(dtype), n = (size_t)rows * cols, len = n * bytes;
 	uint8_t *src = need(malloc(len)), *dst = need(malloc(4 * len + EXTRA)), *decoded = need(malloc(len));
 	struct hyc_coding *c = new_coding(HYC_CODEC_TCQ, dtype, rows, cols);
 	uint8_t *row_scale = need(malloc(rows)), *col_scale = need(malloc(cols)), *params;
 	struct hyc_tcq_design d = {
-		.step = 0.004, .trellis = trellis, .unit_rows = unit_rows,
+		.step = step, .trellis = trellis, .unit_rows = unit_rows,
 		.row_scale = scales & 1 ? row_scale : NULL, .col_scale = scales & 2 ? col_scale : NULL,
 	};
 	struct hyc_tcq_result result;
@@ -201,8 +201,8 @@ static void tcq_case(uint32_t dtype, uint32_t rows, uint32_t cols, bool trellis,
 	if (hyc_tcq_write_params(&d, rows, cols, params))
 		exit(1);
 	got = hyc_tcq_encode(c, HYC_TCQ_LAMBDA, src, len, dst, 4 * len + EXTRA, decoded, &result);
-	snprintf(what, sizeof what, "tcq dtype %u, %u x %u, trellis %d, scales %u, units of %u rows", dtype, rows, cols, trellis,
-		 scales, unit_rows);
+	snprintf(what, sizeof what, "tcq dtype %u, %u x %u, step %g, trellis %d, scales %u, units of %u rows", dtype, rows, cols,
+		 step, trellis, scales, unit_rows);
 	if (got > 0)
 		add_all(c, dst, (size_t)got, len, what);
 	free(src);
@@ -218,7 +218,10 @@ static void tcq_cases(uint32_t dtype, bool small)
 
 	for (unsigned i = 0; i < (small ? 5 : 8); i++)
 		for (unsigned k = 0; k < (small ? 2 : 8); k++)
-			tcq_case(dtype, 1 + random32() % (small ? 40 : 90), cols[i], !(k & 1), i + k / 2, 1 + random32() % 64);
+			tcq_case(dtype, 1 + random32() % (small ? 40 : 90), cols[i], 0.004, !(k & 1), i + k / 2, 1 + random32() % 64);
+	/* Steps so coarse that one level is more than half of all, for which the kernels have another kind of table. */
+	for (unsigned k = 0; k < 4; k++)
+		tcq_case(dtype, 1 + random32() % 40, cols[2 * k], 0.2, !(k & 1), k, 1 + random32() % 64);
 }
 
 static void hyper_cases(uint32_t dtype, size_t n, double nodes, float spread)

@@ -212,7 +212,8 @@ static int submit(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
 	/* Of the size it is, so that a read beyond is one beyond the allocation. */
 	uint8_t *mirror = malloc(b->used);
 	struct hyc_cuda_args args = {
-		.slab = mirror, .n_jobs = b->n_jobs,
+		.slab = mirror, .n_jobs = b->n_jobs, .pairs_bytes = b->pairs_bytes,
+		.two10 = 1u << 10, .two11 = 1u << 11, .two21 = 1u << 21,
 		.jobs = (const struct hyc_cuda_job *)(mirror + b->jobs_at),
 		.teams = (const struct hyc_cuda_team *)(mirror + b->teams_at),
 		.heads = calloc(b->n_jobs + 1, sizeof *args.heads),

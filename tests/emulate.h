@@ -19,13 +19,13 @@
 #define __noinline__
 #define __align__(n) __attribute__((aligned(n)))
 #define __launch_bounds__(...)
-#define HYC_SHARED static
 #define __shared__ static
 #define HYC_LAUNCH(kernel, grid, threads, stream, ...) \
 	emulate_launch((grid), (threads), [=]() { kernel(__VA_ARGS__); })
 
 #define HYC_DYNAMIC(name) static uint8_t name[256 << 10] __attribute__((aligned(16)))
 #define HYC_ALLOW_SHARED(kernel, bytes) ((void)0)
+static inline uint32_t shared_most(void) { return 256 << 10; }
 #define HYC_LAUNCH_SHARED(kernel, grid, threads, bytes, stream, ...) HYC_LAUNCH(kernel, grid, threads, stream, __VA_ARGS__)
 
 struct emulate_index { unsigned x; };
@@ -67,6 +67,16 @@ static inline uint32_t __ballot_sync(uint32_t, bool v)
 	return mask;
 }
 
+static inline uint32_t __reduce_or_sync(uint32_t, uint32_t v)
+{
+	const uint32_t *all = emulate_exchange(v);
+	uint32_t bits = 0;
+
+	for (unsigned i = 0; i < 32; i++)
+		bits |= all[i];
+	return bits;
+}
+
 static inline bool __any_sync(uint32_t m, bool v) { return __ballot_sync(m, v) != 0; }
 static inline bool __all_sync(uint32_t m, bool v) { return __ballot_sync(m, v) == 0xffffffffu; }
 
@@ -103,6 +113,16 @@ template <class T> static inline T __shfl_up_sync(uint32_t, T v, unsigned delta)
 	u = all[lane >= delta ? lane - delta : lane];
 	memcpy(&out, &u, 4);
 	return out;
+}
+
+static inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector)
+{
+	uint64_t from = (uint64_t)b << 32 | a;
+	uint32_t to = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		to |= (uint32_t)(from >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
+	return to;
 }
 
 static inline int __popc(uint32_t v) { return __builtin_popcount(v); }

@@ -14,11 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HYC_CUDA_ABI 1u
+#define HYC_CUDA_ABI 2u
 #define HYC_CUDA_SYMBOL "hyc_cuda_module"
 #define HYC_CUDA_EXPORT __attribute__((visibility("default")))
 #define HYC_CUDA_ALIGN 16u         /* of a block in the slab, and of its output on the device */
-#define HYC_CUDA_WARPS 4u          /* of a team: units of one block */
+#define HYC_CUDA_WARPS 4u          /* of a team, at most: units of one block */
 #define HYC_CUDA_TABLE_BYTES 8192u /* one table of slots */
 
 enum hyc_cuda_kind {
@@ -45,7 +45,13 @@ struct hyc_cuda_job {
 	uint32_t unit_log2;            /* float, hyper: as the block says, which the parser checks */
 };
 
-/* The units first_unit to first_unit + HYC_CUDA_WARPS - 1 of a job. */
+/* Warps of a team: no more than a block of 512 KiB has units. Those of hyper are of 65536 pairs. */
+static inline uint32_t hyc_cuda_warps(uint32_t kind)
+{
+	return kind == HYC_CUDA_HYPER_8 ? 1 : kind == HYC_CUDA_HYPER_4 ? 2 : HYC_CUDA_WARPS;
+}
+
+/* The units of a job from first_unit on, one for each warp. */
 struct hyc_cuda_team {
 	uint32_t job, first_unit;
 };
@@ -69,6 +75,7 @@ struct hyc_cuda_batch {
 	uint32_t n_jobs, n_units, n_tables;
 	uint32_t first_team[HYC_CUDA_KINDS];      /* teams of a kind stand together */
 	uint32_t n_teams[HYC_CUDA_KINDS];
+	uint32_t pairs_bytes;                     /* of the largest table of pairs */
 	const struct hyc_cuda_copy *copies;       /* read before submit returns */
 	uint32_t n_copies;
 	const struct hyc_cuda_back *backs;        /* read before submit returns */

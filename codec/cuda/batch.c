@@ -42,6 +42,7 @@ struct hyc_cuda_work {
 	/* What is in the slab already of the object of the last block. */
 	const void *last_object;
 	uint64_t last_at;
+	uint32_t pairs_bytes;      /* of the largest table of pairs */
 	const uint32_t *status;
 	bool running;
 };
@@ -194,7 +195,8 @@ static size_t most_bytes(const struct hyc_coding *coding, size_t src_len, size_t
 	size_t bytes = hyc_align_up(src_len, HYC_CUDA_ALIGN) + sizeof(struct hyc_cuda_job) + 8 * HYC_CUDA_ALIGN;
 
 	/* A unit of float and hyper has 1024 elements or pairs or more; one of tcq has 4 bytes of directory. */
-	bytes += sizeof(struct hyc_cuda_team) * (2 + (coding->codec == HYC_CODEC_TCQ ? src_len / 4 : dst_len / 1024) / HYC_CUDA_WARPS);
+	bytes += sizeof(struct hyc_cuda_team) *
+		 (2 + (coding->codec == HYC_CODEC_TCQ ? src_len / 4 : dst_len / 1024) / hyc_cuda_warps((uint32_t)kind_of(coding)));
 	if (coding->codec == HYC_CODEC_TCQ)
 		bytes += coding->params_len;
 	if (coding->codec == HYC_CODEC_HYPER)
@@ -295,7 +297,10 @@ static int plan_hyper(struct hyc_cuda_work *w, struct hyc_cuda_job *job, const s
 	}
 	/* The key tells objects apart where one's state may stand where another's stood. */
 	if (w->last_object != coding->params) {
-		w->last_at = put(w, state->pairs, (size_t)hyc_hyper_entries(&state->object) * state->pair_bytes);
+		size_t bytes = (size_t)hyc_hyper_entries(&state->object) * state->pair_bytes;
+
+		w->last_at = put(w, state->pairs, bytes);
+		w->pairs_bytes = bytes > w->pairs_bytes ? (uint32_t)bytes : w->pairs_bytes;
 		w->last_object = coding->params;
 	}
 	job->pairs_at = w->last_at;
@@ -314,7 +319,7 @@ static uint32_t tables_of(const struct hyc_cuda_job *job)
 	case HYC_CUDA_TCQ_BF16:
 	case HYC_CUDA_TCQ_F16:
 	case HYC_CUDA_TCQ_F32:
-		return 1 + job->trellis;
+		return 2;
 	default:
 		return 1;
 	}
@@ -341,7 +346,7 @@ int hyc_cuda_work_add(struct hyc_cuda_work *w, const struct hyc_coding *coding, 
 		      const struct hyc_cuda_dest *dest)
 {
 	const uint8_t *src = w->slab + w->used;
-	size_t n_teams, before = w->used;
+	size_t n_teams, n_warps, before = w->used;
 	struct hyc_cuda_job job = {
 		.src = w->used, .src_len = (uint32_t)src_len, .dst_len = (uint32_t)dst_len, .kind = (uint32_t)kind_of(coding),
 		.first_unit = w->n_units, .first_table = w->n_tables,
@@ -365,13 +370,14 @@ int hyc_cuda_work_add(struct hyc_cuda_work *w, const struct hyc_coding *coding, 
 		return result;
 	}
 	*added = job;
-	n_teams = hyc_div_up(job.n_units, HYC_CUDA_WARPS);
+	n_warps = hyc_cuda_warps(job.kind);
+	n_teams = hyc_div_up(job.n_units, n_warps);
 	for (size_t i = 0; i < n_teams; i++) {
 		struct hyc_cuda_team *team = list_add(&w->teams, sizeof *team);
 
 		if (!team)
 			return -ENOMEM;
-		*team = (struct hyc_cuda_team){ (uint32_t)w->jobs.n - 1, (uint32_t)(i * HYC_CUDA_WARPS) };
+		*team = (struct hyc_cuda_team){ (uint32_t)w->jobs.n - 1, (uint32_t)(i * n_warps) };
 	}
 	w->n_units += job.n_units;
 	w->n_tables += tables_of(&job);
@@ -435,7 +441,8 @@ static int resolve_staged(struct hyc_cuda_work *w)
 int hyc_cuda_work_submit(struct hyc_cuda_work *w, uint32_t repeat)
 {
 	struct hyc_cuda_batch batch = {
-		.n_jobs = (uint32_t)w->jobs.n, .n_units = w->n_units, .n_tables = w->n_tables, .repeat = repeat,
+		.n_jobs = (uint32_t)w->jobs.n, .n_units = w->n_units, .n_tables = w->n_tables, .pairs_bytes = w->pairs_bytes,
+		.repeat = repeat,
 		.jobs_at = hyc_align_up(w->used, HYC_CUDA_ALIGN),
 	};
 	int result, error;
@@ -484,7 +491,7 @@ bool hyc_cuda_work_bad(const struct hyc_cuda_work *w, uint32_t i)
 void hyc_cuda_work_reset(struct hyc_cuda_work *w)
 {
 	w->jobs.n = w->teams.n = w->copies.n = w->backs.n = w->staged.n = 0;
-	w->n_units = w->n_tables = 0;
+	w->n_units = w->n_tables = w->pairs_bytes = 0;
 	w->output = w->tail = 0;
 	/* Offset 0 stands for no scales. */
 	w->used = HYC_CUDA_ALIGN;

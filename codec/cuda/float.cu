@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lossless floats: a warp decodes a unit in one pass for each rans field. The first pass also brings the raw fields and the
- * constants and stores the elements; what others there are (of F32 and F16, seldom) OR their field into them.
+ * Lossless floats: a warp decodes a unit in one pass, which brings field 0, the raw fields and the constants, and of F32 a second
+ * rans field. What others there are, which is seldom, have passes of their own that OR their field into the elements.
  * A lane has elements 2l and 2l + 1 of each group of 64, as the format deals symbols and raw bits out.
  */
 #include "codec/cuda/warp.cuh"
@@ -21,11 +21,13 @@ struct place {
 	}
 };
 
-/* TEAMS: that a multiprocessor is to hold; more would leave too few registers. */
+/*
+ * SHIFT: of field 0 in an element. ROWS: of 512 bytes for the raw bits of a chunk, see planes. TEAMS: that a multiprocessor is to hold; more would leave too few registers.
+ */
 template <uint32_t KIND> struct layout;
 
 template <> struct layout<HYC_CUDA_FLOAT_BF16> {
-	enum { BYTES = 2, FIELDS = 2, SHIFT = 5, TEAMS = 8 };
+	enum { BYTES = 2, FIELDS = 2, SHIFT = 5, ROWS = 1, TEAMS = 8 };
 
 	static __device__ struct place field(unsigned f)
 	{
@@ -34,7 +36,7 @@ template <> struct layout<HYC_CUDA_FLOAT_BF16> {
 };
 
 template <> struct layout<HYC_CUDA_FLOAT_F16> {
-	enum { BYTES = 2, FIELDS = 3, SHIFT = 8, TEAMS = 6 };
+	enum { BYTES = 2, FIELDS = 3, SHIFT = 8, ROWS = 2, TEAMS = 8 };
 
 	static __device__ struct place field(unsigned f)
 	{
@@ -43,16 +45,16 @@ template <> struct layout<HYC_CUDA_FLOAT_F16> {
 };
 
 template <> struct layout<HYC_CUDA_FLOAT_F32> {
-	enum { BYTES = 4, FIELDS = 4, SHIFT = 21, TEAMS = 5 };
+	enum { BYTES = 4, FIELDS = 4, SHIFT = 21, ROWS = 3, TEAMS = 4 };
 
 	static __device__ struct place field(unsigned f)
 	{
-		return f == 0 ? place{ 10, 10, 21, 0 } : f == 1 ? place{ 6, 5, 16, 31 } : f == 2 ? place{ 8, 8, 8, 0 } : place{ 8, 8, 0, 0 };
+		return f == 0 ? place{ 10, 10, 21, 0 } : f == 1 ? place{ 6, 5, 16, 31 } : place{ 8, 8, f == 2 ? 8u : 0u, 0 };
 	}
 };
 
 template <> struct layout<HYC_CUDA_FLOAT_BYTE> {
-	enum { BYTES = 1, FIELDS = 1, SHIFT = 0, TEAMS = 8 };
+	enum { BYTES = 1, FIELDS = 1, SHIFT = 0, ROWS = 1, TEAMS = 8 };
 
 	static __device__ struct place field(unsigned)
 	{
@@ -64,110 +66,133 @@ template <> struct layout<HYC_CUDA_FLOAT_BYTE> {
 struct unit {
 	uint32_t n;
 	uint8_t *dst;
-	uint32_t base;      /* the constants of an element */
-	const uint8_t *safe; /* what is read where a plane is not, or ends */
+	uint16_t constant[4]; /* of a field that is: else 0 */
 	const uint8_t *raw[4];
 	struct stream stream[4];
 };
 
-#define CHUNK 256u /* elements whose raw bits are loaded ahead */
+#define GROUPS 8u /* of a chunk */
+#define CHUNK (GROUPS * GROUP)
+#define ROW_BYTES 512u
 
-/* The raw bits this lane needs for a chunk: words of the planes of 4, 2 and 1 bits, and pairs of bytes. */
-struct planes {
-	uint32_t four, two, one;
-	uint16_t bytes[2][4];
+/*
+ * Raw bits come to shared memory a chunk ahead. There are rows of 512 bytes: one for each plane of 8 bits, one for planes of 4 and
+ * 2 bits at 0 and 256, one for that of 1 bit. What is constant stands there from the beginning, and is never copied.
+ */
+template <uint32_t KIND> struct planes {
+	struct piece piece[layout<KIND>::ROWS];
+	shared_at rows, other;       /* of this chunk and of the next one */
+	uint32_t four[2], two, one;  /* words of this lane for this chunk */
 };
 
-/* A word of a plane, or 0 where there is none. The address depends, not the load: so nothing waits for it before it is used. */
-HYC_INLINE const uint8_t *or_safe(bool there, const uint8_t *p, const struct unit *u)
+/* A row of one plane of 8 bits, or its constant. */
+HYC_INLINE struct piece bytes_start(const struct unit *u, unsigned f, shared_at row, shared_at other, unsigned lane)
 {
-	return there ? p : u->safe;
+	if (u->raw[f])
+		return piece_of(u->raw[f], align_up(u->n, 16), 16 * lane);
+	shared_store16(row + 16 * lane, u->constant[f] * 0x01010101u);
+	shared_store16(other + 16 * lane, u->constant[f] * 0x01010101u);
+	return { NULL, 0 };
 }
 
-/* A plane of 8 bits is padded to 16 bytes, so the second byte is there. */
-HYC_INLINE void bytes_load(uint16_t to[4], const uint8_t *plane, const struct unit *u, uint32_t e)
+/* A row of the planes of field 1, or their constants. */
+template <uint32_t KIND> HYC_INLINE struct piece bits_start(const struct unit *u, shared_at row, shared_at other, unsigned lane)
 {
-#pragma unroll
-	for (unsigned g = 0; g < 4; g++)
-		to[g] = (uint16_t)load16(or_safe(plane && e + 64 * g < u->n, plane + e + 64 * g, u));
-}
+	uint32_t n = u->n, fours = (n + 255) / 256 * 128;
 
-/* What is loaded for fields that are not raw is not used: see masks. */
-template <uint32_t KIND> HYC_INLINE void planes_load(struct planes *p, const struct unit *u, uint32_t base, unsigned lane)
-{
-	const uint8_t *raw = u->raw[1] + 4 * lane;
-	bool there = u->raw[1] != NULL;
+	if (!u->raw[1]) {
+		uint32_t c = u->constant[1];
+		uint32_t fill = KIND == HYC_CUDA_FLOAT_F16 ? 0u - c : lane < 16 ? (c & 15) * 0x11111111 : (c >> 4) * 0x55555555;
 
-	p->four = p->two = p->one = 0;
-	if (KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) {
-		p->four = load32(or_safe(there, raw + base / 256 * 128, u));
-		p->two = load32(or_safe(there, raw + (u->n + 255) / 256 * 128 + base / 512 * 128, u));
-	}
-	if (KIND == HYC_CUDA_FLOAT_F16) {
-		p->one = load32(or_safe(there, raw + base / 1024 * 128, u));
-		bytes_load(p->bytes[0], u->raw[2], u, base + 2 * lane);
-	}
-	if (KIND == HYC_CUDA_FLOAT_F32) {
-		bytes_load(p->bytes[0], u->raw[2], u, base + 2 * lane);
-		bytes_load(p->bytes[1], u->raw[3], u, base + 2 * lane);
-	}
-	if (KIND == HYC_CUDA_FLOAT_BYTE)
-		bytes_load(p->bytes[0], u->raw[0], u, base + 2 * lane);
-}
-
-/* Which bits of an element pair come from raw fields, as words: 0 for a field that is not raw. */
-struct masks {
-	uint32_t first, bytes[2];
-};
-
-template <uint32_t KIND> HYC_INLINE void masks_of(struct masks *m, const struct unit *u)
-{
-	m->first = u->raw[1] ? ALL : 0;
-	m->bytes[0] = u->raw[KIND == HYC_CUDA_FLOAT_BYTE ? 0 : 2] ? ALL : 0;
-	m->bytes[1] = KIND == HYC_CUDA_FLOAT_F32 && u->raw[3] ? ALL : 0;
-}
-
-/* When a chunk's turn has come: the shift and the masks, which a load that is under way must not wait for. */
-template <uint32_t KIND> HYC_INLINE void planes_use(struct planes *p, const struct masks *m, uint32_t base)
-{
-	if (KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) {
-		p->four &= m->first;
-		p->two = p->two >> (base & 256) / 32 & m->first;
+		shared_store16(row + 16 * lane, fill);
+		shared_store16(other + 16 * lane, fill);
+		return { NULL, 0 };
 	}
 	if (KIND == HYC_CUDA_FLOAT_F16)
-		p->one = p->one >> (base & 768) / 64 & m->first;
-	for (unsigned g = 0; g < 4 && KIND != HYC_CUDA_FLOAT_BF16; g++) {
-		p->bytes[0][g] &= (uint16_t)m->bytes[0];
-		if (KIND == HYC_CUDA_FLOAT_F32)
-			p->bytes[1][g] &= (uint16_t)m->bytes[1];
-	}
+		return piece_of(u->raw[1], lane < 8 ? (n + 1023) / 1024 * 128 : 0, 16 * lane);
+	if (lane < 16)
+		return piece_of(u->raw[1], fours, 16 * lane);
+	return piece_of(u->raw[1] + fours, lane < 24 ? (n + 511) / 512 * 128 : 0, 16 * (lane - 16));
 }
 
-/* Two bytes, one in each half. */
-HYC_INLINE uint32_t two_bytes(uint32_t v)
+/* The pieces of the next chunk, which is at base. */
+template <uint32_t KIND> HYC_INLINE void planes_copy(struct planes<KIND> *p, uint32_t base, unsigned lane)
 {
-	return (v | v << 8) & 0x00ff00ff;
+	const unsigned rows = layout<KIND>::ROWS;
+	shared_at at = p->other + 16 * lane;
+
+#pragma unroll
+	for (unsigned i = 0; i < rows; i++) {
+		bool bytes = KIND == HYC_CUDA_FLOAT_BYTE || i + 1 < rows;
+
+		/* A row of the plane of 1 bit is for two chunks. */
+		uint32_t step = bytes ? 512 : KIND == HYC_CUDA_FLOAT_F16 ? base / 4 & 128 : lane < 16 ? 256 : 128;
+
+		piece_copy(&p->piece[i], at + ROW_BYTES * i, step);
+	}
+	shared_commit();
+}
+
+template <uint32_t KIND> HYC_INLINE void planes_start(struct planes<KIND> *p, const struct unit *u, shared_at rows, unsigned lane)
+{
+	const int last = layout<KIND>::ROWS - 1;
+
+	p->rows = rows;
+	p->other = rows + ROW_BYTES * layout<KIND>::ROWS;
+#pragma unroll
+	for (int i = 0; i < last; i++)
+		p->piece[i] = bytes_start(u, 2 + i, p->rows + ROW_BYTES * i, p->other + ROW_BYTES * i, lane);
+	if (KIND == HYC_CUDA_FLOAT_BYTE)
+		p->piece[0] = bytes_start(u, 0, p->rows, p->other, lane);
+	else
+		p->piece[last] = bits_start<KIND>(u, p->rows + ROW_BYTES * last, p->other + ROW_BYTES * last, lane);
+	__syncwarp();
+	planes_copy<KIND>(p, 0, lane);
+}
+
+/* The turn of the chunk at base has come: all copies have. */
+template <uint32_t KIND> HYC_INLINE void planes_turn(struct planes<KIND> *p, uint32_t base, unsigned lane)
+{
+	shared_at rows = p->other, bits = rows + ROW_BYTES * (layout<KIND>::ROWS - 1) + 4 * lane;
+
+	p->other = p->rows;
+	p->rows = rows;
+	if (KIND == HYC_CUDA_FLOAT_BF16 || KIND == HYC_CUDA_FLOAT_F32) {
+		p->four[0] = shared_load32(bits);
+		p->four[1] = shared_load32(bits + 128);
+		p->two = shared_load32(bits + 256);
+	}
+	if (KIND == HYC_CUDA_FLOAT_F16)
+		p->one = shared_load32(bits) >> (base / 64 & 8);
+}
+
+/* v << by, by a number of either sign. */
+HYC_INLINE uint32_t shift(uint32_t v, int by)
+{
+	return by >= 0 ? v << (by & 31) : v >> (-by & 31);
 }
 
 /*
  * The raw bits of the lane's elements in group g of the chunk, where they belong in the elements: of two bytes or less in the halves
  * of *low, of four bytes in *low and *high.
  */
-template <uint32_t KIND> HYC_INLINE void raw_pair(const struct planes *p, unsigned g, uint32_t *low, uint32_t *high)
+template <uint32_t KIND> HYC_INLINE void raw_pair(const struct planes<KIND> *p, unsigned g, unsigned lane, uint32_t *low, uint32_t *high)
 {
-	uint32_t two = p->two >> 2 * g, six = (p->four >> 4 * g & 0x000f000f) | (two << 4 & 0x00100010);
+	shared_at bytes = p->rows + 64 * g + 2 * lane;
 
 	if (KIND == HYC_CUDA_FLOAT_BF16) {
-		*low = six | (two << 14 & 0x80008000);
+		*low = (p->four[g / 4] >> g % 4 * 4 & 0x000f000f) | (shift(p->two, 4 - 2 * (int)g) & 0x00100010) |
+		       (p->two << (14 - 2 * g) & 0x80008000);
 	} else if (KIND == HYC_CUDA_FLOAT_F16) {
-		*low = (p->one >> g & 0x00010001) << 15 | two_bytes(p->bytes[0][g]);
+		*low = (shift(p->one, 15 - (int)g) & 0x80008000) | __byte_perm(shared_load16(bytes), 0, 0x4140);
 	} else if (KIND == HYC_CUDA_FLOAT_F32) {
-		uint32_t a = p->bytes[0][g], b = p->bytes[1][g];
+		uint32_t both = __byte_perm(shared_load16(bytes), shared_load16(bytes + ROW_BYTES), 0x1504);
+		uint32_t four = p->four[g / 4] >> g % 4 * 4, two = p->two >> 2 * g;
 
-		*low = six << 16 | (two << 30 & 0x80000000) | (a & 0xff) << 8 | (b & 0xff);
-		*high = (six & 0xffff0000) | (two << 14 & 0x80000000) | (a & 0xff00) | b >> 8;
+		*low = (four << 16 & 0x000f0000) | (two << 20 & 0x00100000) | (two << 30 & 0x80000000) | (both & 0xffff);
+		*high = (four & 0x000f0000) | (two << 4 & 0x00100000) | (two << 14 & 0x80000000) | both >> 16;
 	} else {
-		*low = two_bytes(p->bytes[0][g]);
+		*low = __byte_perm(shared_load16(bytes), 0, 0x4140);
 	}
 }
 
@@ -192,82 +217,119 @@ template <uint32_t KIND> HYC_INLINE void store_pair(uint8_t *dst, uint32_t e, ui
 	}
 }
 
-/* The symbol of a slot, shifted to bit TO. */
-template <int TO> HYC_INLINE uint32_t symbol_to(uint32_t slot)
+/* The symbols of two slots, where they belong in the elements: as raw_pair. */
+template <uint32_t KIND> HYC_INLINE void or_symbols(uint32_t a, uint32_t b, uint32_t *low, uint32_t *high)
 {
-	const int by = TO - (int)SYMBOL_SHIFT;
-
-	return (by >= 0 ? slot << (by & 31) : slot >> (-by & 31)) & (uint32_t)(UINT64_C(1023) << TO);
+	if (KIND == HYC_CUDA_FLOAT_BF16) {
+		*low |= __byte_perm(a, b, 0x5410) << 5 & 0x7fe07fe0;
+	} else if (KIND == HYC_CUDA_FLOAT_F16) {
+		*low |= __byte_perm(a, b, 0x4000) & 0x7f007f00;
+	} else if (KIND == HYC_CUDA_FLOAT_F32) {
+		*low |= a << 21 & 0x7fe00000;
+		*high |= b << 21 & 0x7fe00000;
+	} else {
+		*low |= __byte_perm(a, b, 0x5410) & 0x00ff00ff;
+	}
 }
 
-/* One group of a chunk at base: symbols of field 0 where there are any, raw bits and constants. dst: of the chunk's first. */
-template <uint32_t KIND, bool RANS, bool FULL>
-HYC_INLINE void first_group(const struct planes *p, struct words *w, uint32_t *x, shared_at table, uint32_t constants, uint8_t *dst,
-			    uint32_t n, unsigned g, unsigned lane)
+/* What the first pass over a unit needs besides it. All that is loaded for it is on its way before the table is there. */
+template <uint32_t KIND> struct decoder {
+	uint32_t x, y;
+	struct words words, more; /* of field 0, of the second field */
+	uint32_t shift;           /* of that */
+	struct planes<KIND> planes;
+};
+
+/* One group of a chunk: symbols of field 0 where there are any, raw bits and constants. dst: of the chunk's first, n from there. */
+template <uint32_t KIND, bool RANS, bool SECOND, bool FULL>
+HYC_INLINE void first_group(const struct unit *u, struct decoder<KIND> *d, shared_at table, uint8_t *dst, uint32_t n, unsigned g,
+			    unsigned lane)
 {
 	uint32_t e = 64 * g + 2 * lane, low = 0, high = 0;
 	bool first = FULL || e < n, second = FULL || e + 1 < n;
 
-	raw_pair<KIND>(p, g, &low, &high);
+	raw_pair<KIND>(&d->planes, g, lane, &low, &high);
 	if (RANS) {
-		uint32_t a = step<FULL>(w, x, table, first), b = step<FULL>(w, x, table, second);
+		uint32_t a = step<FULL>(&d->words, &d->x, table, first), b = step<FULL>(&d->words, &d->x, table, second);
 
-		const int to = (int)layout<KIND>::SHIFT;
+		or_symbols<KIND>(a, b, &low, &high);
+	} else if (KIND != HYC_CUDA_FLOAT_BYTE) {
+		uint32_t constant = (uint32_t)u->constant[0] << layout<KIND>::SHIFT;
 
-		if (layout<KIND>::BYTES == 4) {
-			low |= symbol_to<to>(a);
-			high |= symbol_to<to>(b);
-		} else {
-			low |= symbol_to<to>(a) | symbol_to<to + 16>(b);
-		}
+		low |= layout<KIND>::BYTES == 4 ? constant : constant | constant << 16;
+		high |= constant;
 	}
-	low |= constants;
-	high |= constants;
+	if (SECOND) {
+		low |= symbol_of(step<FULL>(&d->more, &d->y, table + HYC_CUDA_TABLE_BYTES, first)) << d->shift;
+		high |= symbol_of(step<FULL>(&d->more, &d->y, table + HYC_CUDA_TABLE_BYTES, second)) << d->shift;
+	}
 	if (first)
 		store_pair<KIND>(dst + layout<KIND>::BYTES * 2 * lane, 64 * g, low, high, second);
 }
 
-/* The first pass over a unit. Whether its stream was good. */
-template <uint32_t KIND, bool RANS>
-HYC_INLINE bool first_pass(const struct unit *u, shared_at ring, shared_at table, unsigned lane)
+/* second: the field that is decoded besides field 0, or 0. rings: one for each. */
+template <uint32_t KIND>
+HYC_INLINE void decoder_start(struct decoder<KIND> *d, const struct unit *u, bool rans, unsigned second, shared_at rings, shared_at rows,
+			      const struct hyc_cuda_args *a, unsigned lane)
 {
-	const struct stream *s = &u->stream[0];
-	uint32_t x = LOW, n_words = RANS ? s->n_words : 0, constants = layout<KIND>::BYTES == 4 ? u->base : u->base | u->base << 16;
-	struct planes p, next;
-	struct masks masks;
-	uint8_t *dst = u->dst;
-	struct words w;
-
-	masks_of<KIND>(&masks, u);
-	if (RANS) {
-		x = load32(s->states + 4 * lane);
-		words_start(&w, ring, s->states, n_words, lane);
+	planes_start<KIND>(&d->planes, u, rows, lane);
+	if (rans) {
+		d->x = load32(u->stream[0].states + 4 * lane);
+		words_start(&d->words, rings, u->stream[0].states, u->stream[0].n_words, a, lane);
 	}
-	planes_load<KIND>(&next, u, 0, lane);
-	for (uint32_t base = 0; base < u->n; base += CHUNK) {
-		p = next;
-		planes_use<KIND>(&p, &masks, base);
-		if (base + CHUNK < u->n)
-			planes_load<KIND>(&next, u, base + CHUNK, lane);
-		if (base + CHUNK <= u->n) {
+	if (KIND == HYC_CUDA_FLOAT_F32 && second) {
+		struct stream s = second == 2 ? u->stream[2] : u->stream[3];
+
+		d->y = load32(s.states + 4 * lane);
+		d->shift = second == 2 ? 8 : 0;
+		words_start(&d->more, rings + RING_BYTES, s.states, s.n_words, a, lane);
+	}
+}
+
+/* Once, and once only, after every half of a chunk. BUT: as words_check has it. */
+template <uint32_t KIND, bool RANS, bool SECOND, int BUT> HYC_INLINE void refill(struct decoder<KIND> *d, unsigned lane)
+{
+	if (RANS)
+		words_check<BUT>(&d->words, lane);
+	if (SECOND)
+		words_check<BUT>(&d->more, lane);
+	shared_commit();
+}
+
+/* The first pass over a unit. Whether its streams were good. */
+template <uint32_t KIND, bool RANS, bool SECOND>
+HYC_INLINE bool first_pass(struct decoder<KIND> *d, const struct unit *u, shared_at table, unsigned lane)
+{
+	uint8_t *dst = u->dst;
+	uint32_t base = 0;
+	bool good = true;
+
+	for (; base + CHUNK <= u->n; base += CHUNK) {
+		planes_turn<KIND>(&d->planes, base, lane);
+		planes_copy<KIND>(&d->planes, base + CHUNK, lane);
 #pragma unroll
-			for (unsigned g = 0; g < 4; g++) {
-				first_group<KIND, RANS, true>(&p, &w, &x, table, constants, dst, CHUNK, g, lane);
-				if (RANS && g % 2)
-					words_check(&w, lane);
-			}
-		} else {
-#pragma unroll
-			for (unsigned g = 0; g < 4; g++) {
-				if (RANS && base + 64 * g < u->n)
-					words_check(&w, lane);
-				if (base + 64 * g < u->n)
-					first_group<KIND, RANS, false>(&p, &w, &x, table, constants, dst, u->n - base, g, lane);
-			}
+		for (unsigned g = 0; g < GROUPS; g++) {
+			if (g == GROUPS / 2)
+				refill<KIND, RANS, SECOND, 1>(d, lane);
+			first_group<KIND, RANS, SECOND, true>(u, d, table, dst, CHUNK, g, lane);
 		}
 		dst += CHUNK * layout<KIND>::BYTES;
+		words_ready<1>();
+		refill<KIND, RANS, SECOND, 0>(d, lane);
 	}
-	return !RANS || words_ended(&w, n_words, x);
+	planes_turn<KIND>(&d->planes, base, lane);
+#pragma unroll
+	for (unsigned g = 0; g < GROUPS; g++) {
+		if (g == GROUPS / 2)
+			refill<KIND, RANS, SECOND, 0>(d, lane);
+		if (base + GROUP * g < u->n)
+			first_group<KIND, RANS, SECOND, false>(u, d, table, dst, u->n - base, g, lane);
+	}
+	if (RANS)
+		good = words_ended(&d->words, u->stream[0].n_words, lane, d->x);
+	if (SECOND)
+		good = words_ended(&d->more, d->shift ? u->stream[2].n_words : u->stream[3].n_words, lane, d->y) && good;
+	return good;
 }
 
 template <unsigned BYTES> HYC_INLINE uint32_t load_elem(const uint8_t *p)
@@ -288,15 +350,15 @@ template <unsigned BYTES> HYC_INLINE void store_elem(uint8_t *p, uint32_t v)
 /* A field with a stream of its own, ORed into elements that are there but for it. */
 template <unsigned BYTES>
 static __device__ __noinline__ bool later_pass(const struct stream s, struct place place, uint8_t *dst, uint32_t n,
-					       shared_at ring, shared_at table, unsigned lane)
+					       shared_at ring, shared_at table, const struct hyc_cuda_args *a, unsigned lane)
 {
 	struct words w;
 	uint32_t x = load32(s.states + 4 * lane);
 
-	words_start(&w, ring, s.states, s.n_words, lane);
-	__syncwarp();
+	words_start(&w, ring, s.states, s.n_words, a, lane);
+	words_ready<0>();
 	for (uint32_t base = 0; base < n; base += GROUP) {
-		words_check(&w, lane);
+		words_step(&w, lane);
 		for (unsigned odd = 0; odd < 2; odd++) {
 			uint32_t e = base + 2 * lane + odd, symbol = symbol_of(step<false>(&w, &x, table, e < n));
 
@@ -304,7 +366,7 @@ static __device__ __noinline__ bool later_pass(const struct stream s, struct pla
 				store_elem<BYTES>(dst + BYTES * e, load_elem<BYTES>(dst + BYTES * e) | place.of(symbol));
 		}
 	}
-	return words_ended(&w, s.n_words, x);
+	return words_ended(&w, s.n_words, lane, x);
 }
 
 /* Exceptions in order: of those with the same position in a round of 32 the last one counts. */
@@ -340,16 +402,16 @@ HYC_INLINE void find_sections(struct unit *u, const struct hyc_cuda_args *a, con
 
 	u->n = left < full ? left : full;
 	u->dst = (uint8_t *)job->dst + (size_t)layout<KIND>::BYTES * (i << job->unit_log2);
-	u->base = 0;
-	u->safe = src;
-	for (unsigned f = 0; f < 4; f++)
+	for (unsigned f = 0; f < 4; f++) {
 		u->raw[f] = NULL;
+		u->constant[f] = 0;
+	}
 #pragma unroll
 	for (unsigned f = 0; f < layout<KIND>::FIELDS; f++) {
 		struct place place = layout<KIND>::field(f);
 
 		if (head->mode[f] == 0) {
-			u->base |= place.of(head->constant[f]);
+			u->constant[f] = head->constant[f];
 		} else if (head->mode[f] == 1) {
 			u->raw[f] = p;
 			p += raw_bytes(place.bits, u->n);
@@ -365,48 +427,62 @@ HYC_INLINE void find_sections(struct unit *u, const struct hyc_cuda_args *a, con
 }
 
 template <uint32_t KIND>
-static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, layout<KIND>::TEAMS) float_kernel(struct hyc_cuda_args a, uint32_t first_team)
+static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, layout<KIND>::TEAMS)
+float_kernel(struct hyc_cuda_args a, uint32_t first_team)
 {
-	__shared__ __align__(16) uint32_t table[SLOTS];
-	__shared__ __align__(16) uint8_t rings[HYC_CUDA_WARPS * RING_BYTES];
+	const unsigned streams = KIND == HYC_CUDA_FLOAT_F32 ? 2 : 1;
+	__shared__ __align__(16) uint32_t table[streams * SLOTS];
+	__shared__ __align__(16) uint8_t rings[HYC_CUDA_WARPS * streams * RING_BYTES];
+	__shared__ __align__(16) uint8_t rows[HYC_CUDA_WARPS * 2 * layout<KIND>::ROWS * ROW_BYTES];
 	struct hyc_cuda_team team = a.teams[first_team + blockIdx.x];
 	const struct hyc_cuda_job *job = &a.jobs[team.job];
 	const struct hyc_cuda_head *head = &a.heads[team.job];
-	unsigned lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+	unsigned lane = threadIdx.x % LANES, warp = threadIdx.x / LANES, second = 0;
 	const uint32_t *tables = a.tables + (size_t)job->first_table * SLOTS;
 	uint32_t i = team.first_unit + warp;
-	bool mine = i < job->n_units, good = true;
-	shared_at ring = shared_of(rings + warp * RING_BYTES), slots = shared_of(table);
+	bool mine = i < job->n_units, good = true, rans = head->mode[0] == 2;
+	shared_at ring = shared_of(rings + warp * streams * RING_BYTES + BEFORE_RING), slots = shared_of(table);
+	struct decoder<KIND> d;
 	struct unit u;
 
 	/* The same for all warps, so that they meet at every barrier. */
 	if (head->bad)
 		return;
-	if (mine)
+	if (KIND == HYC_CUDA_FLOAT_F32 && rans)
+		second = head->mode[2] == 2 ? 2 : head->mode[3] == 2 ? 3 : 0;
+	if (rans)
+		slots_copy<SLOTS>(slots, tables);
+	if (second)
+		slots_copy<SLOTS>(slots + HYC_CUDA_TABLE_BYTES, tables + second * SLOTS);
+	if (mine) {
 		find_sections<KIND>(&u, &a, job, head, i);
-	if (head->mode[0] == 2) {
-		table_load(table, tables);
-		__syncthreads();
-		if (mine) {
-			good = first_pass<KIND, true>(&u, ring, slots, lane);
-			__syncwarp();
-			good = good && exceptions<layout<KIND>::BYTES>(u.stream[0], layout<KIND>::field(0), u.dst, u.n, lane);
-		}
-	} else if (mine) {
-		first_pass<KIND, false>(&u, ring, slots, lane);
+		decoder_start<KIND>(&d, &u, rans, second, ring, shared_of(rows + warp * 2 * layout<KIND>::ROWS * ROW_BYTES), &a, lane);
 	}
+	shared_wait<0>();
+	__syncthreads();
+	if (mine && KIND == HYC_CUDA_FLOAT_F32 && second)
+		good = first_pass<KIND, true, KIND == HYC_CUDA_FLOAT_F32>(&d, &u, slots, lane);
+	else if (mine && rans)
+		good = first_pass<KIND, true, false>(&d, &u, slots, lane);
+	else if (mine)
+		first_pass<KIND, false, false>(&d, &u, slots, lane);
+	__syncwarp();
 #pragma unroll
-	for (unsigned f = 1; f < layout<KIND>::FIELDS; f++) {
+	for (unsigned f = 0; f < layout<KIND>::FIELDS; f++) {
 		if (head->mode[f] != 2)
 			continue;
-		__syncthreads();
-		table_load(table, tables + f * SLOTS);
-		__syncthreads();
-		if (mine && good) {
-			good = later_pass<layout<KIND>::BYTES>(u.stream[f], layout<KIND>::field(f), u.dst, u.n, ring, slots, lane);
+		if (f && f != second) {
+			__syncthreads();
+			slots_copy<SLOTS>(slots, tables + f * SLOTS);
+			shared_wait<0>();
+			__syncthreads();
+			if (mine && good)
+				good = later_pass<layout<KIND>::BYTES>(u.stream[f], layout<KIND>::field(f), u.dst, u.n, ring, slots, &a,
+								       lane);
 			__syncwarp();
-			good = good && exceptions<layout<KIND>::BYTES>(u.stream[f], layout<KIND>::field(f), u.dst, u.n, lane);
 		}
+		if (mine && good)
+			good = exceptions<layout<KIND>::BYTES>(u.stream[f], layout<KIND>::field(f), u.dst, u.n, lane);
 	}
 	if (mine && !good && !lane)
 		a.status[team.job] = 1;

@@ -10,6 +10,7 @@ struct hyc_cuda_head {
 	uint32_t bad;
 	uint32_t directory;
 	uint32_t n_streams;    /* float: streams of a unit */
+	uint32_t wide;         /* tcq: the tables are not narrow, see warp.cuh */
 	uint8_t mode[4];       /* float: of the fields; hyper: of the block */
 	uint16_t constant[4];  /* float: of the fields */
 };
@@ -24,6 +25,8 @@ struct hyc_cuda_args {
 	uint32_t *units;              /* offset in its block of each unit */
 	uint32_t *tables;             /* of 2048 slots each */
 	uint32_t n_jobs;
+	uint32_t pairs_bytes;         /* of the largest table of pairs */
+	uint32_t two10, two11, two21; /* powers of two, which the kernels' compiler must not see: see split in warp.cuh */
 };
 
 #ifdef __cplusplus

@@ -258,6 +258,10 @@ static cudaError_t launch(struct hyc_cuda_lane *lane, const struct hyc_cuda_batc
 		.units = lane->units.at,
 		.tables = lane->tables.at,
 		.n_jobs = b->n_jobs,
+		.pairs_bytes = b->pairs_bytes,
+		.two10 = 1u << 10,
+		.two11 = 1u << 11,
+		.two21 = 1u << 21,
 	};
 
 	hyc_cuda_launch_parse(&args, lane->stream);

@@ -11,6 +11,7 @@
 struct reader {
 	const uint8_t *src;
 	uint32_t len, lane;
+	uint4 *list; /* of 32, in shared memory */
 };
 
 HYC_INLINE uint32_t scan_sum(uint32_t v, unsigned lane)
@@ -41,17 +42,63 @@ HYC_INLINE uint32_t item_starts(uint32_t two, bool *carry)
 	return starts;
 }
 
-/* The slots of the items in `which`: each lane has the start, frequency and symbol of its own. */
-template <bool TCQ> HYC_INLINE void fill_slots(uint32_t *table, uint32_t which, uint32_t start, uint32_t freq, uint32_t symbol, unsigned lane)
-{
-	while (which) {
-		int i = __ffs((int)which) - 1;
-		uint32_t s = __shfl_sync(ALL, start, i), f = __shfl_sync(ALL, freq, i), v = __shfl_sync(ALL, symbol, i);
-
-		for (uint32_t k = lane; k < f; k += LANES)
-			table[s + k] = TCQ ? tcq_slot_of(f, k, v) : slot_of(f, k, v);
-		which &= which - 1;
+/* How a table's slots are made: see slot_of and narrow_slot_of. */
+struct wide_slots {
+	__device__ void store(uint32_t *table, uint32_t s, uint32_t freq, uint32_t bias, uint32_t symbol) const
+	{
+		table[s] = slot_of(freq, bias, symbol);
 	}
+};
+
+/* The tables of the two quantisers are interleaved. Where there is one, it is there twice. */
+struct tcq_slots {
+	bool narrow, trellis;
+	int32_t quantiser;
+
+	__device__ void store(uint32_t *tables, uint32_t s, uint32_t freq, uint32_t bias, uint32_t symbol) const
+	{
+		int32_t k = (int32_t)symbol - 512, sign = (k > 0) - (k < 0), m = trellis ? 2 * k - quantiser * sign : k;
+
+		uint32_t slot = narrow ? narrow_slot_of(freq, bias, (uint32_t)(m + 1024), trellis ? symbol & 1 : 0) :
+					 slot_of(freq, bias, symbol);
+
+		tables[2 * s + quantiser] = slot;
+		if (!trellis)
+			tables[2 * s + 1] = slot;
+	}
+};
+
+/* What a table says of some symbols, in order, and the slots from `from` to `to` that are theirs. */
+struct items {
+	uint4 *list; /* in shared memory: start, frequency, symbol */
+	uint32_t from, to;
+};
+
+/*
+ * Their slots, 32 at once: the starts that are among these tell by their number whose each of them is. mine: that this lane has
+ * an item, the rank-th, with this start.
+ */
+template <class SLOT>
+HYC_INLINE void fill_slots(uint32_t *table, const SLOT &slot, const struct items *items, bool mine, uint32_t start, uint32_t freq,
+			   uint32_t symbol, uint32_t rank, unsigned lane)
+{
+	uint32_t before = 0;
+
+	if (mine)
+		items->list[rank] = make_uint4(start, freq, symbol, 0);
+	__syncwarp();
+	for (uint32_t base = items->from / LANES * LANES; base < items->to; base += LANES) {
+		uint32_t starts = __reduce_or_sync(ALL, mine && start - base < LANES ? 1u << (start - base) : 0);
+		uint32_t s = base + lane, i = before + (uint32_t)__popc(starts & ((2u << lane) - 1)) - 1;
+
+		if (s >= items->from && s < items->to) {
+			uint4 item = items->list[i];
+
+			slot.store(table, s, item.y, s - item.x, item.z);
+		}
+		before += (uint32_t)__popc(starts);
+	}
+	__syncwarp();
 }
 
 /* A table of section 5 at pos, for symbols below limit. Returns where it ends, 0 where it is malformed. */
@@ -60,6 +107,7 @@ static __device__ uint32_t read_words(const struct reader *r, uint32_t pos, uint
 	uint32_t left, sum = 0, before = (1u << r->lane) - 1;
 	int32_t last = -1;
 	bool carry = false;
+	struct items items;
 
 	if (r->len - pos < 2)
 		return 0;
@@ -107,8 +155,10 @@ static __device__ uint32_t read_words(const struct reader *r, uint32_t pos, uint
 		if (!__all_sync(ALL, ok))
 			return 0;
 		starts = __ballot_sync(ALL, mine);
-		fill_slots<false>(table, starts, sum + start - freq, freq, (uint32_t)value, r->lane);
-		sum += __shfl_sync(ALL, start, LANES - 1);
+		items = { r->list, sum, sum + __shfl_sync(ALL, start, LANES - 1) };
+		fill_slots(table, wide_slots(), &items, mine, sum + start - freq, freq, (uint32_t)value,
+			   (uint32_t)__popc(starts & before), r->lane);
+		sum = items.to;
 		last = __shfl_sync(ALL, value, LANES - 1);
 		left -= (uint32_t)__popc(starts);
 		if (left) {
@@ -122,12 +172,14 @@ static __device__ uint32_t read_words(const struct reader *r, uint32_t pos, uint
 	return sum == SLOTS ? pos : 0;
 }
 
-/* A table of section 7 at pos. Returns where it ends, 0 where it is malformed. */
-static __device__ uint32_t read_bytes(const struct reader *r, uint32_t pos, uint32_t *table)
+/* A table of section 7 at pos: as read_words. *wide: it cannot be narrow. */
+static __device__ uint32_t read_bytes(const struct reader *r, uint32_t pos, const struct tcq_slots slot, uint32_t *table, bool *wide)
 {
 	uint32_t sum = 0, symbols = 0;
 	bool carry = false;
+	struct items items;
 
+	*wide = false;
 	while (sum < SLOTS) {
 		uint32_t at = pos + r->lane, first = at < r->len ? r->src[at] : 0, more, freq = 0, count = 0, starts, end, symbol;
 		bool two = !first || first >= 128, mine, ok;
@@ -148,10 +200,13 @@ static __device__ uint32_t read_bytes(const struct reader *r, uint32_t pos, uint
 			ok = ok && freq && freq < SLOTS && end <= SLOTS && symbol < 1024;
 		if (!__all_sync(ALL, !mine || ok))
 			return 0;
-		fill_slots<true>(table, __ballot_sync(ALL, mine && first), end - freq, freq, symbol, r->lane);
+		*wide = __any_sync(ALL, mine && freq >= NARROW_LIMIT) || *wide;
 		starts = __ballot_sync(ALL, mine);
+		items = { r->list, sum, __shfl_sync(ALL, end, starts ? 31 - __clz((int)starts) : 0) };
+		fill_slots(table, slot, &items, mine && first, end - freq, freq, symbol,
+			   (uint32_t)__popc(__ballot_sync(ALL, mine && first) & ((1u << r->lane) - 1)), r->lane);
 		symbols = __shfl_sync(ALL, symbol + count, LANES - 1);
-		sum = __shfl_sync(ALL, end, starts ? 31 - __clz((int)starts) : 0);
+		sum = items.to;
 		if (sum >= SLOTS) {
 			int i = 31 - __clz((int)starts);
 
@@ -274,16 +329,31 @@ struct tcq_sizes {
 	}
 };
 
+/* Both tables, or the only one, into tables. Returns as read_words. */
+static __device__ uint32_t read_both(const struct reader *r, bool trellis, bool narrow, uint32_t *tables, bool *wide)
+{
+	uint32_t pos = read_bytes(r, 0, { narrow, trellis, 0 }, tables, wide);
+	bool second;
+
+	if (pos && trellis) {
+		pos = read_bytes(r, pos, { narrow, true, 1 }, tables, &second);
+		*wide = *wide || second;
+	}
+	return pos;
+}
+
 static __device__ bool parse_tcq(const struct reader *r, const struct hyc_cuda_job *job, struct hyc_cuda_head *head,
 				 uint32_t *units, uint32_t *tables)
 {
-	uint32_t pos = read_bytes(r, 0, tables);
+	bool wide;
+	uint32_t pos = read_both(r, job->trellis, true, tables, &wide);
 	struct tcq_sizes sizes;
 
-	if (pos && job->trellis)
-		pos = read_bytes(r, pos, tables + SLOTS);
+	if (pos && wide)
+		pos = read_both(r, job->trellis, false, tables, &wide);
 	if (!pos)
 		return false;
+	head->wide = wide;
 	head->directory = align_up(pos, 4);
 	if ((uint64_t)head->directory + 4 * (uint64_t)job->n_units > r->len)
 		return false;
@@ -337,8 +407,9 @@ static __device__ bool parse_hyper(const struct reader *r, const struct hyc_cuda
 
 static __global__ void __launch_bounds__(PARSE_WARPS *LANES) parse_kernel(struct hyc_cuda_args a)
 {
+	__shared__ __align__(16) uint4 lists[PARSE_WARPS * LANES];
 	uint32_t i = blockIdx.x * PARSE_WARPS + threadIdx.x / LANES;
-	struct hyc_cuda_head head = { 0, 0, 0, { 0 }, { 0 } };
+	struct hyc_cuda_head head = { 0, 0, 0, 0, { 0 }, { 0 } };
 	const struct hyc_cuda_job *job;
 	struct reader r;
 	uint32_t *units, *tables;
@@ -347,7 +418,7 @@ static __global__ void __launch_bounds__(PARSE_WARPS *LANES) parse_kernel(struct
 	if (i >= a.n_jobs)
 		return;
 	job = &a.jobs[i];
-	r = { a.slab + job->src, job->src_len, threadIdx.x % LANES };
+	r = { a.slab + job->src, job->src_len, threadIdx.x % LANES, lists + threadIdx.x / LANES * LANES };
 	units = a.units + job->first_unit;
 	tables = a.tables + (size_t)job->first_table * SLOTS;
 	if (job->kind <= HYC_CUDA_FLOAT_BYTE)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Trellis-coded quantisation: a warp decodes a unit, row by row. A lane has columns 2l and 2l + 1 of each group of 64, and keeps
- * their trellis states and scales in registers. Levels become floats without a conversion: a symbol is put into the mantissa
- * of 2^23. Every sum there is of small integers, which binary32 holds exactly; only the two products round.
+ * their trellis states and scales in registers. Levels become floats without a conversion: as the mantissa of a subnormal
+ * number, which is as exact as any other, and which the scales make up for. So the first product is m * c * 2^-37 for level m,
+ * the second one m * c * r, each rounded as if no powers of two were there: none is subnormal or infinite.
  */
 #include "codec/cuda/warp.cuh"
 
@@ -59,15 +60,26 @@ HYC_INLINE float value_of(float m, float col_scale, float row_scale)
 	return __fmul_rn(__fmul_rn(m, col_scale), row_scale);
 }
 
-/* The level of one column, and its next state in *trellis. */
-template <bool TRELLIS, bool FULL>
-HYC_INLINE float level(struct words *w, uint32_t *x, uint32_t *trellis, shared_at table, bool active)
-{
-	/* The table of quantiser 1 follows that of quantiser 0: 4 in q is 8192 bytes. */
-	uint32_t q = TRELLIS ? *trellis & 4 : 0, slot = shared_load32(slot_at(table + q * 2048, *x));
-	uint32_t y = (slot >> 21) * (*x >> 11) + (slot >> 10 & (SLOTS - 1));
-	float k = __fadd_rn(bits_float((slot & 1023) | 0x4b000000), -8389120.0f), most;
+#define COL_SCALE bits_float(0x77000000)  /* 2^111: so c is below 2^127 */
+#define ROW_SCALE bits_float(0x52000000)  /* 2^37: so r is below 2^128 */
+#define LEVEL_SCALE bits_float(0x00000002) /* 2^-148 */
+#define ZERO_SCALE bits_float(0x80000800)  /* -2^-138: of a level in a narrow slot, which is 1024 more */
 
+/* One column of a lane: the state of its trellis, and its scale, times 2^111 and times -2^-27. */
+struct column {
+	uint32_t trellis;
+	float scale, zero;
+};
+
+/* m * c * 2^-37 of one column, and its next state in col->trellis. */
+template <bool NARROW, bool FULL>
+HYC_INLINE float level(struct words *w, uint32_t *x, struct column *col, shared_at table, bool trellis, bool active)
+{
+	/* The tables of the two quantisers are interleaved, and 4 is the bit of the state that says which. */
+	uint32_t low, high = split(*x, w->two21, &low), slot, y;
+
+	slot = shared_load32((table + (low >> 18)) | (col->trellis & 4));
+	y = next_state<NARROW>(w, high, slot);
 	if (FULL) {
 		*x = words_take(w, y);
 	} else {
@@ -75,12 +87,16 @@ HYC_INLINE float level(struct words *w, uint32_t *x, uint32_t *trellis, shared_a
 			*x = y;
 		*x = words_take_some(w, *x, active && y < LOW);
 	}
-	if (!TRELLIS)
-		return k;
-	*trellis = next_trellis(*trellis) ^ (slot & 1);
-	/* 1 in quantiser 1, 0 in quantiser 0: 2 k - Q sign(k). */
-	most = bits_float(q * 0x0fe00000);
-	return __fmaf_rn(2.0f, k, -fminf(fmaxf(k, -most), most));
+	if (NARROW) {
+		col->trellis = next_trellis(col->trellis) ^ (slot & 1);
+		return __fmaf_rn(bits_float(slot & 0xffe), col->scale, col->zero);
+	} else {
+		int32_t k = (int32_t)(slot & 1023) - 512, q = (int32_t)(col->trellis >> 2), sign = (k > 0) - (k < 0);
+
+		if (trellis)
+			col->trellis = next_trellis(col->trellis) ^ (slot & 1);
+		return __fmul_rn(__fmul_rn((float)(trellis ? 2 * k - q * sign : k), LEVEL_SCALE), col->scale);
+	}
 }
 
 /* A unit of w columns, from column first of rows of cols elements. */
@@ -117,49 +133,76 @@ HYC_INLINE void store_pair(uint8_t *row, uint32_t e, float first, float second, 
 		store_one<KIND>(row, e + 1, second);
 }
 
-/* FULL: 256 columns of an object with an even number of them, so that there are no idle lanes and pairs are stored as one. */
-template <uint32_t KIND, bool TRELLIS, bool FULL>
-HYC_INLINE bool decode_unit(const struct unit *u, float unit_step, shared_at ring, shared_at table, unsigned lane)
-{
-	const uint32_t bytes = KIND == HYC_CUDA_TCQ_F32 ? 4 : 2;
-	uint32_t x = load32(u->states + 4 * lane), trellis[2 * GROUPS];
-	float col_scale[2 * GROUPS], lane_scale = unit_step;
-	bool even = !(u->cols & 1);
-	uint8_t *row = u->dst + 2 * bytes * lane;
-	struct words w;
+/* What a warp needs besides its unit. All that is loaded for it is on its way before the tables are there. */
+struct decoder {
+	uint32_t x;
+	struct words words;
+	struct column column[2 * GROUPS];
+	float unit_step;
+	uint32_t row_byte; /* scale of the row of this lane, of the next 32 */
+};
 
+HYC_INLINE void decoder_start(struct decoder *d, const struct unit *u, float unit_step, shared_at ring, const struct hyc_cuda_args *a,
+			      unsigned lane)
+{
+	words_start(&d->words, ring, u->states, u->n_words, a, lane);
+	d->x = load32(u->states + 4 * lane);
+	d->unit_step = unit_step;
+	d->row_byte = u->rows && lane < u->n_rows ? u->rows[lane] : 128;
 #pragma unroll
 	for (unsigned j = 0; j < 2 * GROUPS; j++) {
 		uint32_t col = j / 2 * GROUP + 2 * lane + j % 2;
 
-		trellis[j] = 0;
-		col_scale[j] = u->scales && (FULL || col < u->n_cols) ? scale_of(u->scales[col]) : 1.0f;
+		d->column[j].trellis = 0;
+		d->column[j].scale = __fmul_rn(scale_of(u->scales && col < u->n_cols ? u->scales[col] : 128), COL_SCALE);
+		d->column[j].zero = __fmul_rn(d->column[j].scale, ZERO_SCALE);
 	}
-	words_start(&w, ring, u->states, u->n_words, lane);
-	for (uint32_t i = 0; i < u->n_rows; i++) {
-		float row_scale;
+}
 
-		if (u->rows && !(i % LANES) && i + lane < u->n_rows)
-			lane_scale = __fmul_rn(unit_step, scale_of(u->rows[i + lane]));
-		row_scale = __shfl_sync(ALL, lane_scale, i % LANES);
+/*
+ * A row, at its address for this lane. FULL: 256 columns of an object with an even number of them, so that there are no idle lanes
+ * and pairs are stored as one.
+ */
+template <uint32_t KIND, bool NARROW, bool FULL>
+HYC_INLINE void decode_row(const struct unit *u, struct decoder *d, float row_scale, uint8_t *row, shared_at table, bool trellis,
+			   unsigned lane)
+{
+	bool even = !(u->cols & 1);
+
 #pragma unroll
-		for (unsigned g = 0; g < GROUPS; g++) {
-			uint32_t col = g * GROUP + 2 * lane;
-			bool one = FULL || col < u->n_cols, both = FULL || col + 1 < u->n_cols;
-			float first, second;
+	for (unsigned g = 0; g < GROUPS; g++) {
+		uint32_t col = g * GROUP + 2 * lane;
+		bool one = FULL || col < u->n_cols, both = FULL || col + 1 < u->n_cols;
+		float first, second;
 
-			if (!FULL && g * GROUP >= u->n_cols)
-				break;
-			first = level<TRELLIS, FULL>(&w, &x, &trellis[2 * g], table, one);
-			second = level<TRELLIS, FULL>(&w, &x, &trellis[2 * g + 1], table, both);
-			store_pair<KIND, FULL>(row, g * GROUP, value_of(first, col_scale[2 * g], row_scale),
-					       value_of(second, col_scale[2 * g + 1], row_scale), even, one, both);
-			if (g % 2 || !FULL)
-				words_check(&w, lane);
-		}
-		row += (size_t)bytes * u->cols;
+		if (!FULL && g * GROUP >= u->n_cols)
+			break;
+		first = level<NARROW, FULL>(&d->words, &d->x, &d->column[2 * g], table, trellis, one);
+		second = level<NARROW, FULL>(&d->words, &d->x, &d->column[2 * g + 1], table, trellis, both);
+		store_pair<KIND, FULL>(row, g * GROUP, __fmul_rn(first, row_scale), __fmul_rn(second, row_scale), even, one, both);
 	}
-	return words_ended(&w, u->n_words, x);
+}
+
+/* FULL: as decode_row. */
+template <uint32_t KIND, bool NARROW, bool FULL>
+HYC_INLINE bool decode_unit(struct decoder *d, const struct unit *u, bool trellis, shared_at table, unsigned lane)
+{
+	const uint32_t bytes = KIND == HYC_CUDA_TCQ_F32 ? 4 : 2;
+	uint8_t *row = u->dst + 2 * bytes * lane;
+
+	for (uint32_t first = 0; first < u->n_rows; first += LANES) {
+		uint32_t n = u->n_rows - first < LANES ? u->n_rows - first : LANES;
+		float lane_scale = __fmul_rn(__fmul_rn(d->unit_step, scale_of(d->row_byte)), ROW_SCALE);
+
+		if (u->rows && first + LANES + lane < u->n_rows)
+			d->row_byte = u->rows[first + LANES + lane];
+		for (uint32_t i = 0; i < n; i++) {
+			decode_row<KIND, NARROW, FULL>(u, d, __shfl_sync(ALL, lane_scale, i), row, table, trellis, lane);
+			words_step(&d->words, lane);
+			row += (size_t)bytes * u->cols;
+		}
+	}
+	return words_ended(&d->words, u->n_words, lane, d->x);
 }
 
 /* Patches in order: of those with the same position in a round of 32 the last one counts. */
@@ -214,28 +257,31 @@ static __global__ void __launch_bounds__(HYC_CUDA_WARPS *LANES, 8) tcq_kernel(st
 	struct hyc_cuda_team team = a.teams[first_team + blockIdx.x];
 	const struct hyc_cuda_job *job = &a.jobs[team.job];
 	unsigned lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
-	uint32_t i = team.first_unit + warp, trellis = job->trellis;
-	shared_at ring = shared_of(rings + warp * RING_BYTES), slots = shared_of(table);
+	uint32_t i = team.first_unit + warp, wide = a.heads[team.job].wide;
+	bool trellis = job->trellis, mine = i < job->n_units, good;
+	shared_at slots = shared_of(table);
 	float unit_step = job->step;
+	struct decoder d;
 	struct unit u;
-	bool good;
 
 	/* The same for all warps, so that they meet at the barrier. */
 	if (a.heads[team.job].bad)
 		return;
-	table_load(table, a.tables + (size_t)job->first_table * SLOTS);
-	if (trellis)
-		table_load(table + SLOTS, a.tables + (size_t)(job->first_table + 1) * SLOTS);
+	slots_copy<2 * SLOTS>(slots, a.tables + (size_t)job->first_table * SLOTS);
+	if (mine) {
+		find_unit(&u, &a, job, a.heads[team.job].directory, i, KIND == HYC_CUDA_TCQ_F32 ? 4 : 2);
+		decoder_start(&d, &u, unit_step, shared_of(rings + warp * RING_BYTES + BEFORE_RING), &a, lane);
+	}
+	shared_wait<0>();
 	__syncthreads();
-	if (i >= job->n_units)
+	if (!mine)
 		return;
-	find_unit(&u, &a, job, a.heads[team.job].directory, i, KIND == HYC_CUDA_TCQ_F32 ? 4 : 2);
-	if (u.n_cols == STRIPE && !(u.cols & 1))
-		good = trellis ? decode_unit<KIND, true, true>(&u, unit_step, ring, slots, lane) :
-				 decode_unit<KIND, false, true>(&u, unit_step, ring, slots, lane);
+	if (!wide && u.n_cols == STRIPE && !(u.cols & 1))
+		good = decode_unit<KIND, true, true>(&d, &u, trellis, slots, lane);
+	else if (!wide)
+		good = decode_unit<KIND, true, false>(&d, &u, trellis, slots, lane);
 	else
-		good = trellis ? decode_unit<KIND, true, false>(&u, unit_step, ring, slots, lane) :
-				 decode_unit<KIND, false, false>(&u, unit_step, ring, slots, lane);
+		good = decode_unit<KIND, false, false>(&d, &u, trellis, slots, lane);
 	__syncwarp();
 	good = good && apply_patches<KIND>(u, unit_step, lane);
 	if (!good && !lane)
