@@ -174,7 +174,8 @@ static const struct hyc_cuda_gpu *gpu_for_runs(struct hyc *a)
 		return NULL;
 	if (!atomic_exchange(&a->gpu_asked, 1)) {
 		if (hyc_cuda_gpu(-1, &gpu, &err))
-			hyc_log(HYC_LOG_INFO, "%s: decoding on the processor: %s", a->path, err.msg);
+			hyc_log(a->device == HYC_DEVICE_CUDA ? HYC_LOG_WARNING : HYC_LOG_INFO, "%s: decoding on the processor: %s",
+				a->path, err.msg);
 		atomic_store(&a->gpu, gpu);
 	}
 	gpu = atomic_load(&a->gpu);
