@@ -75,9 +75,11 @@ void hyc_load_fail(struct hyc_load *load, const struct hyc_load_piece *piece, in
 	if (piece)
 		hyc_fail(&load->err, result, "%.60s: %s: %s", load->archive->path, where,
 			 result == -EBADMSG ? "damaged or malformed" : result == -ENOMEM ? "no memory to load it" : "cannot be loaded");
+	else if (result == -ENOMEM)
+		hyc_fail(&load->err, result, "%s: no memory to load it", load->archive->path);
 	else
-		hyc_fail(&load->err, result, "%s: %s", load->archive->path,
-			 result == -ENOMEM ? "no memory to load it" : "the CUDA device failed while it was loaded");
+		hyc_fail(&load->err, result, "%s: the CUDA device failed while it was loaded: %s", load->archive->path,
+			 hyc_cuda_cause(load->gpu));
 }
 
 static void to_host(struct hyc_load *load)

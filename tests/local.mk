@@ -14,6 +14,9 @@ check_hyper_LDADD = libcore.la
 check_PROGRAMS += checkcuda
 checkcuda_SOURCES = tests/checkcuda.c
 checkcuda_LDADD = libcore.la
+check_PROGRAMS += checkload
+checkload_SOURCES = tests/checkload.c
+checkload_LDADD = libcore.la
 # The kernels against plain C. `make checkcodec && ./checkcodec --bench [ARCHIVE]` measures them.
 check_PROGRAMS += checkcodec
 checkcodec_SOURCES = tests/checkcodec.c tests/checkcodec.h tests/checkcodec-blocks.c tests/checkcodec-bench.c
@@ -121,7 +124,7 @@ dist_check_SCRIPTS += \
 	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-stress.sh tests/fs-user.sh \
 	tests/view-bin.sh tests/view-limits.sh tests/view-safetensors.sh tests/view-torch.sh \
 	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/bench-programs.sh \
-	tests/python-load.sh tests/cuda-loads.sh tests/cuda-emulate.sh tests/cuda-mount.sh
+	tests/python-load.sh tests/cuda-loads.sh tests/cuda-emulate.sh tests/cuda-mount.sh tests/cuda-load-faults.sh
 
 TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)
 
