@@ -27,7 +27,7 @@ test_damage_LDADD = libcore.la
 
 UNIT_TESTS =
 if CMOCKA
-UNIT_TESTS += test-base test-cache test-float test-format test-hyper test-hyper-search test-split test-tcq
+UNIT_TESTS += test-base test-cache test-cgroup test-float test-format test-hyper test-hyper-search test-split test-tcq
 check_PROGRAMS += $(UNIT_TESTS)
 endif CMOCKA
 test_base_SOURCES = tests/test-base.c
@@ -36,6 +36,9 @@ test_base_LDADD = libcore.la $(CMOCKA_LIBS)
 test_cache_SOURCES = tests/test-cache.c
 test_cache_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_cache_LDADD = libcore.la $(CMOCKA_LIBS)
+test_cgroup_SOURCES = tests/test-cgroup.c
+test_cgroup_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+test_cgroup_LDADD = libcore.la $(CMOCKA_LIBS)
 test_float_SOURCES = tests/test-float.c
 test_float_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_float_LDADD = libcore.la $(CMOCKA_LIBS)
@@ -119,7 +122,7 @@ dist_check_SCRIPTS += \
 	tests/pack-safetensors.sh tests/pack-sources.sh tests/pack-symlinks.sh \
 	tests/cli-cat.sh tests/cli-help-man.sh tests/cli-ls-info-json.sh tests/cli-top.sh tests/cli-unpack.sh \
 	tests/cli-unpack-diskfull.sh tests/cli-usage.sh tests/cli-verify.sh \
-	tests/fs-archive-truncated-while-mounted.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
+	tests/fs-archive-truncated-while-mounted.sh tests/fs-cgroup.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
 	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh tests/fs-prefetch.sh \
 	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-stress.sh tests/fs-user.sh \
 	tests/view-bin.sh tests/view-limits.sh tests/view-safetensors.sh tests/view-torch.sh \
