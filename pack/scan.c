@@ -10,6 +10,7 @@
 #include "pack/scan.h"
 
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "format/ondisk.h"
 #include "pack/note.h"
 
@@ -365,20 +366,5 @@ int hyc_entry_close(struct hyc_entry *e, struct hyc_error *err)
 
 int hyc_read_exactly(int fd, void *buf, size_t len, uint64_t off)
 {
-	char *p = buf;
-
-	while (len) {
-		ssize_t got = pread(fd, p, len, (off_t)off);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -ESTALE;
-		p += got;
-		off += (uint64_t)got;
-		len -= (size_t)got;
-	}
-	return 0;
+	return hyc_read_at(fd, buf, len, off, -ESTALE);
 }

@@ -15,6 +15,7 @@
 
 #include "codec/cuda/cuda.h"
 #include "include/hyc.h"
+#include "tests/samples.h"
 
 #define GAP 5u /* bytes between parts */
 #define FILLED 0xa5
@@ -23,14 +24,6 @@ struct plan {
 	struct hyc_load_request *requests; /* with offsets for dst */
 	size_t n, bytes;
 };
-
-static uint64_t random_state;
-
-static uint32_t random32(void)
-{
-	random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (uint32_t)(random_state >> 32);
-}
 
 static void *need(void *memory)
 {
@@ -128,7 +121,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: checkload ARCHIVE [SEED]\n");
 		return 2;
 	}
-	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+	samples_seed(argc > 2 ? strtoull(argv[2], NULL, 10) : 1);
 	if (hyc_cuda_gpu(0, &gpu, &err)) {
 		printf("SKIP: %s\n", err.msg);
 		return 77;
