@@ -7,7 +7,7 @@ module=$builddir/.libs/hyc_cuda.so
 [ -f "$module" ] || skip "this build has no CUDA module (no nvcc)"
 export HYC_CUDA_MODULE=$module
 
-# served WHAT OPTION... : a mount shows what was packed, and its log gets one line of WHAT, or none if that is empty.
+# served WHAT CMD...: a mount by CMD shows what was packed, and its log gets one line of WHAT, or none if that is empty.
 served() {
 	local what=$1 daemon
 	shift
