@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/cgroup.h"
 #include "codec/cuda/cuda.h"
 #include "format/dtype.h"
 
@@ -23,26 +23,13 @@ const char *hyc_version(void)
 	return PACKAGE_VERSION;
 }
 
-/* The largest value a cgroup file holds; UINT64_MAX for "max", and where there is none. */
-static uint64_t read_limit(const char *path)
-{
-	cleanup_file FILE *f = fopen(path, "re");
-	unsigned long long limit;
-
-	return f && fscanf(f, "%llu", &limit) == 1 ? limit : UINT64_MAX;
-}
-
 uint64_t hyc_cache_default(void)
 {
-	uint64_t bytes = UINT64_C(512) << 20, limit;
+	uint64_t bytes = UINT64_C(512) << 20, limit = hyc_cgroup_memory("");
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 
 	if (pages > 0 && page > 0 && (uint64_t)pages * (uint64_t)page / 8 < bytes)
 		bytes = (uint64_t)pages * (uint64_t)page / 8;
-	/* Inside a container with its own namespace the limits stand at the root; v2 first, then v1. */
-	limit = read_limit("/sys/fs/cgroup/memory.max");
-	if (limit == UINT64_MAX)
-		limit = read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes");
 	if (limit / 4 < bytes)
 		bytes = limit / 4;
 	return bytes < HYC_CACHE_MIN ? HYC_CACHE_MIN : bytes;

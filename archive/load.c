@@ -75,9 +75,11 @@ void hyc_load_fail(struct hyc_load *load, const struct hyc_load_piece *piece, in
 	if (piece)
 		hyc_fail(&load->err, result, "%.60s: %s: %s", load->archive->path, where,
 			 result == -EBADMSG ? "damaged or malformed" : result == -ENOMEM ? "no memory to load it" : "cannot be loaded");
+	else if (result == -ENOMEM)
+		hyc_fail(&load->err, result, "%s: no memory to load it", load->archive->path);
 	else
-		hyc_fail(&load->err, result, "%s: %s", load->archive->path,
-			 result == -ENOMEM ? "no memory to load it" : "the CUDA device failed while it was loaded");
+		hyc_fail(&load->err, result, "%s: the CUDA device failed while it was loaded: %s", load->archive->path,
+			 hyc_cuda_cause(load->gpu));
 }
 
 static void to_host(struct hyc_load *load)
@@ -156,17 +158,16 @@ static size_t count_pieces(const struct hyc *a, const struct hyc_load_request *r
 
 static struct hyc_load_piece *cut(const struct hyc *a, const struct hyc_load_request *r, struct hyc_load_piece *piece)
 {
-	uint32_t object = hyc_get32(a->index.tensors[r->tensor].object), block_bytes;
+	uint32_t object = hyc_get32(a->index.tensors[r->tensor].object);
+	uint8_t *dst = r->dst;
 	uint64_t done = 0;
 
-	while (done < r->len) {
-		uint64_t at = object_start(a, r) + done, left = r->len - done;
+	for (; done < r->len; done += piece++->len) {
+		uint32_t in_block;
 
-		block_bytes = hyc_get32(a->index.objects[object].block_bytes);
-		*piece = (struct hyc_load_piece){ object, (uint32_t)(at / block_bytes), (uint32_t)(at % block_bytes), 0, (uint8_t *)r->dst + done };
-		piece->len = left < block_bytes - piece->skip ? (uint32_t)left : block_bytes - piece->skip;
-		done += piece->len;
-		piece++;
+		*piece = (struct hyc_load_piece){ .object = object, .dst = dst + done };
+		in_block = hyc_object_block_at(&a->index.objects[object], object_start(a, r) + done, &piece->block, &piece->skip);
+		piece->len = r->len - done < in_block ? (uint32_t)(r->len - done) : in_block;
 	}
 	return piece;
 }

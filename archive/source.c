@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "archive/archive.h"
 #include "archive/prefetch.h"
@@ -19,9 +18,11 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/ordered.h"
+#include "base/read.h"
 #include "codec/cuda/cuda.h"
 
 #define AUTO_CORES 4u
+#define SHORTER 1 /* no errno */
 
 struct hyc_coding hyc_object_coding(const struct hyc_index *index, uint32_t object)
 {
@@ -98,19 +99,13 @@ static int report(struct hyc *a, uint32_t object, uint32_t block, int result, co
 static int load_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)
 {
 	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(a->index.objects[object].first_block) + block];
-	size_t len = hyc_get32(b->stored), have = 0;
+	size_t len = hyc_get32(b->stored);
+	int result = hyc_read_at(a->index.fd, stored, len, hyc_get64(b->off), SHORTER);
 
-	while (have < len) {
-		ssize_t got = pread(a->index.fd, stored + have, len - have, (off_t)(hyc_get64(b->off) + have));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return report(a, object, block, -errno, "the archive cannot be read");
-		if (got == 0)
-			return report(a, object, block, -EIO, "the archive ends too early; was it truncated?");
-		have += (size_t)got;
-	}
+	if (result == SHORTER)
+		return report(a, object, block, -EIO, "the archive ends too early; was it truncated?");
+	if (result)
+		return report(a, object, block, result, "the archive cannot be read");
 	atomic_fetch_add(&a->bytes_stored_read, len);
 	if (XXH3_64bits(stored, len) != hyc_get64(b->hash))
 		return report(a, object, block, -EBADMSG, "the stored bytes are damaged (wrong hash)");
@@ -175,7 +170,8 @@ static const struct hyc_cuda_gpu *gpu_for_runs(struct hyc *a)
 		return NULL;
 	if (!atomic_exchange(&a->gpu_asked, 1)) {
 		if (hyc_cuda_gpu(-1, &gpu, &err))
-			hyc_log(HYC_LOG_INFO, "%s: decoding on the processor: %s", a->path, err.msg);
+			hyc_log(a->device == HYC_DEVICE_CUDA ? HYC_LOG_WARNING : HYC_LOG_INFO, "%s: decoding on the processor: %s",
+				a->path, err.msg);
 		atomic_store(&a->gpu, gpu);
 	}
 	gpu = atomic_load(&a->gpu);

@@ -77,13 +77,10 @@ void hyc_piece_at(const struct hyc *a, uint32_t file, uint64_t off, struct hyc_p
 		piece->padding = true;
 		piece->fill = (uint8_t)hyc_get32(e->target);
 	} else {
-		const struct hyc_disk_object *o = &x->objects[hyc_get32(e->target)];
-		uint32_t block_bytes = hyc_get32(o->block_bytes), in_block;
+		uint32_t in_block;
 
 		piece->object = hyc_get32(e->target);
-		piece->block = (uint32_t)(pos / block_bytes);
-		piece->skip = (uint32_t)(pos % block_bytes);
-		in_block = hyc_object_block_bytes(o, piece->block) - piece->skip;
+		in_block = hyc_object_block_at(&x->objects[piece->object], pos, &piece->block, &piece->skip);
 		left = left < in_block ? left : in_block;
 	}
 	piece->len = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;

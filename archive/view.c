@@ -266,6 +266,11 @@ static int make_weight_map(struct make *m, const struct hyc_weights_name *name, 
 		*why = "its name is too long or no UTF-8";
 		return -EINVAL;
 	}
+	/* As downloads of one container leave it, with all JSON files. It names other shards than those that would be made. */
+	if (hyc_index_find(m->x, path) >= 0) {
+		*why = "its shards would need an index.json of a name that another file has; pack the model without that";
+		return -EINVAL;
+	}
 	if (hyc_weights_index_path(name, name->torch, old) && (found = hyc_index_find(m->x, old)) > 0)
 		like = (uint32_t)found;
 	put_weight_map(entries, n, total, &json);

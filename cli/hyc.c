@@ -27,11 +27,11 @@ static int help(void)
 }
 
 /* What goes wrong is told by the call that failed; the library's own line about it would be a second one. */
-static void ignore_log(void *arg, enum hyc_log_level level, const char *msg)
+static void print_warning(void *arg, enum hyc_log_level level, const char *msg)
 {
 	(void)arg;
-	(void)level;
-	(void)msg;
+	if (level == HYC_LOG_WARNING)
+		cmd_error("%s", msg);
 }
 
 int main(int argc, char **argv)
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	struct cmd_args args;
 	int status;
 
-	hyc_set_log(ignore_log, NULL, HYC_LOG_ERROR);
+	hyc_set_log(print_warning, NULL, HYC_LOG_WARNING);
 	if (argc < 2)
 		return cmd_usage(NULL, "a verb is missing");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))

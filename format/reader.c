@@ -19,6 +19,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "format/dtype.h"
 
 /* Everything the checks share; fail() puts the archive's path in front. */
@@ -39,27 +40,6 @@ static HYC_PRINTF(2, 3) int bad(struct check *c, const char *fmt, ...)
 	vsnprintf(reason, sizeof reason, fmt, ap);
 	va_end(ap);
 	return hyc_fail(c->err, -EBADMSG, "%s: damaged or malformed archive: %s", c->path, reason);
-}
-
-/* Read exactly len bytes at off. -EIO where the file is shorter. */
-static int read_at(int fd, void *buf, size_t len, uint64_t off)
-{
-	uint8_t *p = buf;
-
-	while (len) {
-		ssize_t got = pread(fd, p, len, (off_t)off);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -EIO;
-		p += got;
-		off += (uint64_t)got;
-		len -= (size_t)got;
-	}
-	return 0;
 }
 
 static int check_super(struct check *c, const struct hyc_disk_super *s, uint64_t file_bytes)
@@ -103,7 +83,7 @@ static int load_index(struct check *c, const struct hyc_disk_super *s)
 	c->index->data = malloc(len);
 	if (!stored || !c->index->data)
 		return hyc_fail(c->err, -ENOMEM, "%s: no memory for an index of %zu bytes", c->path, len);
-	result = read_at(c->index->fd, stored, stored_len, c->index_off);
+	result = hyc_read_at(c->index->fd, stored, stored_len, c->index_off, -EIO);
 	if (result)
 		return hyc_fail_errno(c->err, result, "%s: cannot read the index", c->path);
 	XXH128_canonicalFromHash(&hash, XXH3_128bits(stored, stored_len));
@@ -456,7 +436,7 @@ static int open_checked(struct check *c)
 	if (st.st_size < (off_t)sizeof super)
 		return hyc_fail(c->err, -EBADMSG, "%s: not a hyc archive (only %lld bytes long)", c->path,
 				(long long)st.st_size);
-	result = read_at(c->index->fd, &super, sizeof super, 0);
+	result = hyc_read_at(c->index->fd, &super, sizeof super, 0, -EIO);
 	if (result)
 		return hyc_fail_errno(c->err, result, "%s: cannot read", c->path);
 	c->index->archive_bytes = (uint64_t)st.st_size;
@@ -515,4 +495,13 @@ uint32_t hyc_object_block_bytes(const struct hyc_disk_object *object, uint32_t k
 	uint64_t left = hyc_get64(object->bytes) - k * block_bytes;
 
 	return (uint32_t)(left < block_bytes ? left : block_bytes);
+}
+
+uint32_t hyc_object_block_at(const struct hyc_disk_object *object, uint64_t pos, uint32_t *block, uint32_t *skip)
+{
+	uint32_t block_bytes = hyc_get32(object->block_bytes);
+
+	*block = (uint32_t)(pos / block_bytes);
+	*skip = (uint32_t)(pos % block_bytes);
+	return hyc_object_block_bytes(object, *block) - *skip;
 }

@@ -36,4 +36,7 @@ int64_t hyc_index_find(const struct hyc_index *index, const char *path);
 /* Decoded length of block k (0 .. n_blocks - 1 of the object). */
 uint32_t hyc_object_block_bytes(const struct hyc_disk_object *object, uint32_t k);
 
+/* Which block has the object's byte at pos, and where in it. Returns how many bytes the block has from there on. */
+uint32_t hyc_object_block_at(const struct hyc_disk_object *object, uint64_t pos, uint32_t *block, uint32_t *skip);
+
 #endif

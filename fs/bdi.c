@@ -13,23 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-
-/* Undo the octal escapes (\040) of mountinfo in place. */
-static void unescape(char *text)
-{
-	char *to = text;
-	unsigned byte;
-
-	while (*text) {
-		if (*text == '\\' && sscanf(text + 1, "%3o", &byte) == 1) {
-			*to++ = (char)byte;
-			text += 4;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
-}
+#include "base/mountinfo.h"
 
 /* The device of the last mount at mountpoint, which is the one on top. */
 static int find_device(const char *mountpoint, char device[32])
@@ -42,21 +26,12 @@ static int find_device(const char *mountpoint, char device[32])
 	if (!f)
 		return -errno;
 	while (getline(&line, &room, f) > 0) {
-		char id[32], *path, *rest = line;
+		struct hyc_mountinfo mount;
 
-		/* ID PARENT MAJOR:MINOR ROOT PATH ... */
-		strsep(&rest, " ");
-		strsep(&rest, " ");
-		snprintf(id, sizeof id, "%.31s", rest ? strsep(&rest, " ") : "");
-		strsep(&rest, " ");
-		path = strsep(&rest, " ");
-		if (!path)
+		if (!hyc_mountinfo_parse(line, &mount) || strcmp(mount.path, mountpoint))
 			continue;
-		unescape(path);
-		if (!strcmp(path, mountpoint)) {
-			strcpy(device, id);
-			r = 0;
-		}
+		snprintf(device, 32, "%.31s", mount.device);
+		r = 0;
 	}
 	return r;
 }

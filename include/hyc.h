@@ -223,7 +223,8 @@ struct hyc_load;
 /*
  * Start loading: returns at once, and the requests may go. hyc_load_wait ends it and releases *load: what came to its end without
  * an error is in place then, for all streams. -ENODEV: there is no such device, or no CUDA module. -EINVAL: a request beyond its
- * tensor. The archive must stay open until then.
+ * tensor. -EIO: the archive cannot be read, or the device failed. What the device has no memory for beside its dst is decoded by the
+ * processor and copied; one line is logged. The archive must stay open until then.
  */
 HYC_API int hyc_load_start(struct hyc *archive, const struct hyc_load_request *requests, size_t n,
 			   const struct hyc_load_options *options, struct hyc_load **load, struct hyc_error *err);

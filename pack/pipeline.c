@@ -165,18 +165,10 @@ static int check_encoded(const struct slot *s, struct hyc_error *err)
 static int read_block(struct slot *s, struct hyc_error *err)
 {
 	const struct hyc_packed *b = &s->block;
-	int failed;
 
 	if (make_room(s, b->len, b->lossy))
 		return hyc_fail(err, -ENOMEM, "not enough memory for a block");
-	failed = hyc_piece_read(s->entry->fd, b->piece, b->off, s->src, b->len);
-	if (failed == -ESTALE)
-		return hyc_fail(err, -EINVAL,
-				"%s: became shorter while it was packed; pack again when nothing writes to it",
-				s->entry->shown);
-	if (failed)
-		return hyc_fail_errno(err, failed, "%s: cannot be read", s->entry->shown);
-	return 0;
+	return hyc_entry_read(s->entry, b->piece, b->off, s->src, b->len, err);
 }
 
 /* Make of what was read what is to be stored and what will be shown. */

@@ -10,6 +10,7 @@
 #include "pack/scan.h"
 
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "format/ondisk.h"
 #include "pack/note.h"
 
@@ -363,22 +364,18 @@ int hyc_entry_close(struct hyc_entry *e, struct hyc_error *err)
 	return failed;
 }
 
+int hyc_entry_read(const struct hyc_entry *entry, const struct hyc_piece *piece, uint64_t off, uint8_t *buf, size_t len,
+		   struct hyc_error *err)
+{
+	int failed = hyc_piece_read(entry->fd, piece, off, buf, len);
+
+	if (failed == -ESTALE)
+		return hyc_fail(err, -EINVAL, "%s: became shorter while it was packed; pack again when nothing writes to it",
+				entry->shown);
+	return failed ? hyc_fail_errno(err, failed, "%s: cannot be read", entry->shown) : 0;
+}
+
 int hyc_read_exactly(int fd, void *buf, size_t len, uint64_t off)
 {
-	char *p = buf;
-
-	while (len) {
-		ssize_t got = pread(fd, p, len, (off_t)off);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -ESTALE;
-		p += got;
-		off += (uint64_t)got;
-		len -= (size_t)got;
-	}
-	return 0;
+	return hyc_read_at(fd, buf, len, off, -ESTALE);
 }

@@ -43,6 +43,10 @@ int hyc_entry_open(struct hyc_entry *entry, struct hyc_error *err) HYC_CHECKED;
 /* Close it. -EINVAL if it has changed since it was scanned. */
 int hyc_entry_close(struct hyc_entry *entry, struct hyc_error *err) HYC_CHECKED;
 
+/* Read len bytes of a piece of the entry, which is open, from off on. -EINVAL with a sentence where its file is shorter than it was. */
+int hyc_entry_read(const struct hyc_entry *entry, const struct hyc_piece *piece, uint64_t off, uint8_t *buf, size_t len,
+		   struct hyc_error *err) HYC_CHECKED;
+
 /* Read exactly len bytes. 0, -errno, or -ESTALE where the file is shorter than it was. */
 int hyc_read_exactly(int fd, void *buf, size_t len, uint64_t off) HYC_CHECKED;
 

@@ -76,8 +76,6 @@ static int produce(void *arg, void *slot)
 
 static int read_block(struct slot *s, struct hyc_error *err)
 {
-	int failed;
-
 	if (s->room < s->block.len) {
 		free(s->src);
 		s->src = malloc(s->block.len);
@@ -85,16 +83,8 @@ static int read_block(struct slot *s, struct hyc_error *err)
 	}
 	if (!s->src)
 		return hyc_fail(err, -ENOMEM, "not enough memory for a block");
-	failed = hyc_read_exactly(s->entry->fd, s->src, s->block.len,
-				  s->block.tensor->piece->off + s->block.off);
-	if (failed == -ESTALE)
-		return hyc_fail(err, -EINVAL,
-				"%s: became shorter while it was packed; pack again when nothing writes to it",
-				s->entry->shown);
-	if (failed)
-		return hyc_fail_errno(err, failed, "%s: cannot be read", s->entry->shown);
 	s->block.src = s->src;
-	return 0;
+	return hyc_entry_read(s->entry, s->block.tensor->piece, s->block.off, s->src, s->block.len, err);
 }
 
 static int work(void *arg, void *slot)

@@ -24,6 +24,7 @@
 #include "codec/hyper_encode.h"
 #include "codec/tcq_encode.h"
 #include "format/dtype.h"
+#include "tests/samples.h"
 
 #define EXTRA 65536u /* room of blocks that grow */
 #define MAX_CASES 16384
@@ -39,7 +40,6 @@ struct test {
 static struct test tests[MAX_CASES];
 static size_t n_tests, n_refused, n_equal, n_failed;
 static unsigned mutations = 12;
-static uint64_t random_state;
 
 static void *need(void *memory)
 {
@@ -48,31 +48,6 @@ static void *need(void *memory)
 		exit(1);
 	}
 	return memory;
-}
-
-static uint32_t random32(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 16);
-}
-
-static float normal(void)
-{
-	float sum = 0;
-
-	for (int i = 0; i < 8; i++)
-		sum += (float)(random32() & 0xffff) / 65536.0f - 0.5f;
-	return sum;
-}
-
-static void put(uint8_t *dst, uint32_t dtype, float x)
-{
-	if (dtype == HYC_F32)
-		hyc_store32(dst, hyc_float_bits(x));
-	else
-		hyc_store16(dst, dtype == HYC_BF16 ? hyc_float_to_bf16(x) : hyc_float_to_f16(x));
 }
 
 /* ---- cases ---- */
@@ -132,7 +107,7 @@ enum kind { WEIGHTS, UNIFORM, ZEROS, SPARSE, FROM_HALF, KINDS };
 static void make(enum kind kind, uint32_t dtype, unsigned bytes, uint8_t *dst, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		float x = 0.02f * normal();
+		float x = 0.02f * (float)normal();
 
 		if (kind == SPARSE && random32() % 64)
 			x = 0;
@@ -143,7 +118,7 @@ static void make(enum kind kind, uint32_t dtype, unsigned bytes, uint8_t *dst, s
 		if (bytes == 1)
 			dst[i] = kind == UNIFORM ? (uint8_t)random32() : (uint8_t)(int)(x * 2000);
 		else
-			put(dst + i * bytes, dtype, x);
+			store_element(dtype, dst + i * bytes, x);
 		if (kind == UNIFORM && bytes > 1)
 			for (unsigned k = 0; k < bytes; k++)
 				dst[i * bytes + k] = (uint8_t)random32();
@@ -194,7 +169,7 @@ static void tcq_case(uint32_t dtype, uint32_t rows, uint32_t cols, double step, 
 		col_scale[i] = (uint8_t)(124 + random32() % 9);
 	/* Now and then one far out, which makes a patch. */
 	for (size_t e = 0; e < n; e++)
-		put(src + e * bytes, dtype, random32() % 499 ? 0.02f * normal() : 30 * normal());
+		store_element(dtype, src + e * bytes, random32() % 499 ? 0.02f * (float)normal() : 30 * (float)normal());
 	c->params_len = hyc_tcq_params_bytes(&d, rows, cols);
 	params = need(malloc(c->params_len));
 	c->params = params;
@@ -241,7 +216,7 @@ static void hyper_cases(uint32_t dtype, size_t n, double nodes, float spread)
 	options.nodes = nodes;
 	options.limit = 1;
 	for (size_t e = 0; e < n; e++)
-		put(src + e * bytes, dtype, spread * normal());
+		store_element(dtype, src + e * bytes, spread * (float)normal());
 	if (hyc_hyper_new(&options, &hyper) || hyc_hyper_plan_new(hyper, dtype, n, n + n % 2, &plan))
 		exit(1);
 	while (hyc_hyper_plan_round(plan) < HYC_HYPER_ROUNDS) {
@@ -401,7 +376,7 @@ int main(int argc, char **argv)
 	}
 	if (small)
 		mutations = 6;
-	random_state = strtoull(seed, NULL, 10) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	samples_seed(strtoull(seed, NULL, 10));
 	make_cases(small);
 	for (size_t i = 0; i < n_tests; i += 60)
 		check_run(gpu, tests + i, n_tests - i < 60 ? n_tests - i : 60);

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The module without a GPU: the same table of functions as hyc_cuda.so, over kernels that coroutines run. Device memory is
- * host memory, of just the size that was asked for, so that AddressSanitizer sees what a kernel does beyond it.
+ * host memory, of just the size that was asked for, so that AddressSanitizer sees what a kernel does beyond it. It has one
+ * device, whose lanes take turns.
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
+#include <unistd.h>
 
+#include "codec/cuda/inject.h"
 #include "codec/cuda/kernels.h"
 #include "codec/half.h"
 
@@ -155,26 +159,45 @@ struct hyc_cuda_lane {
 	uint32_t *status;
 };
 
+enum { BROKEN = 1 };
+
 static struct hyc_cuda_device the_device;
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static int device_open(int number, struct hyc_cuda_device **out, char *msg, size_t room)
 {
-	(void)number, (void)msg, (void)room;
+	(void)number;
+	if (hyc_cuda_injected(HYC_CUDA_INJECT_OPEN)) {
+		snprintf(msg, room, "the device cannot be used: an error of the emulation");
+		return BROKEN;
+	}
 	*out = &the_device;
 	return 0;
 }
 
 static const char *text(int error)
 {
-	(void)error;
-	return "an error of the emulation";
+	return error == HYC_CUDA_NO_MEMORY ? "out of memory" : "an error of the emulation";
+}
+
+static int device_memory(struct hyc_cuda_device *device, size_t *free_bytes, size_t *total_bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	(void)device;
+	*free_bytes = (size_t)sysconf(_SC_AVPHYS_PAGES) * page;
+	*total_bytes = (size_t)sysconf(_SC_PHYS_PAGES) * page;
+	return 0;
 }
 
 static int lane_new(struct hyc_cuda_device *device, size_t slab_bytes, struct hyc_cuda_lane **out)
 {
-	struct hyc_cuda_lane *lane = calloc(1, sizeof *lane);
+	struct hyc_cuda_lane *lane;
 
 	(void)device;
+	if (hyc_cuda_injected(HYC_CUDA_INJECT_MEMORY))
+		return HYC_CUDA_NO_MEMORY;
+	lane = calloc(1, sizeof *lane);
 	if (lane)
 		lane->slab = malloc(slab_bytes);
 	if (!lane || !lane->slab)
@@ -207,7 +230,13 @@ static int lane_output(struct hyc_cuda_lane *lane, size_t bytes, uint64_t *addre
 	return 0;
 }
 
-static int submit(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
+static int lane_follow(struct hyc_cuda_lane *lane, void *stream)
+{
+	(void)lane, (void)stream;
+	return 0;
+}
+
+static void run_batch(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
 {
 	/* Of the size it is, so that a read beyond is one beyond the allocation. */
 	uint8_t *mirror = malloc(b->used);
@@ -226,6 +255,8 @@ static int submit(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
 	if (!mirror || !args.heads || !args.units || !args.tables || !lane->status)
 		abort();
 	memcpy(mirror, lane->slab, b->used);
+	for (uint32_t i = 0; i < b->n_copies; i++)
+		memcpy((void *)(uintptr_t)b->copies[i].dst, mirror + b->copies[i].src, b->copies[i].len);
 	if (b->n_jobs)
 		hyc_cuda_launch_parse(&args, NULL);
 	for (uint32_t k = 0; k < HYC_CUDA_KINDS; k++) {
@@ -238,14 +269,23 @@ static int submit(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
 		else
 			hyc_cuda_launch_hyper(&args, k, b->first_team[k], b->n_teams[k], NULL);
 	}
-	for (uint32_t i = 0; i < b->n_copies; i++)
-		memcpy((void *)(uintptr_t)b->copies[i].dst, mirror + b->copies[i].src, b->copies[i].len);
 	for (uint32_t i = 0; i < b->n_backs; i++)
 		memcpy(b->backs[i].dst, (const void *)(uintptr_t)b->backs[i].src, b->backs[i].len);
 	free(mirror);
 	free(args.heads);
 	free(args.units);
 	free(args.tables);
+}
+
+static int submit(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
+{
+	if (hyc_cuda_injected(HYC_CUDA_INJECT_BATCH))
+		return BROKEN;
+	if (hyc_cuda_injected(HYC_CUDA_INJECT_SCRATCH))
+		return HYC_CUDA_NO_MEMORY;
+	pthread_mutex_lock(&turn);
+	run_batch(lane, b);
+	pthread_mutex_unlock(&turn);
 	return 0;
 }
 
@@ -257,7 +297,37 @@ static int lane_wait(struct hyc_cuda_lane *lane, const uint32_t **status, double
 	return 0;
 }
 
+static int device_alloc(struct hyc_cuda_device *device, size_t bytes, uint64_t *address)
+{
+	void *at = malloc(bytes);
+
+	(void)device;
+	*address = (uint64_t)(uintptr_t)at;
+	return at ? 0 : HYC_CUDA_NO_MEMORY;
+}
+
+static void device_release(struct hyc_cuda_device *device, uint64_t address)
+{
+	(void)device;
+	free((void *)(uintptr_t)address);
+}
+
+static int device_upload(struct hyc_cuda_device *device, uint64_t dst, const void *src, size_t bytes, void *stream)
+{
+	(void)device, (void)stream;
+	memcpy((void *)(uintptr_t)dst, src, bytes);
+	return 0;
+}
+
+static int device_download(struct hyc_cuda_device *device, void *dst, uint64_t src, size_t bytes)
+{
+	(void)device;
+	memcpy(dst, (const void *)(uintptr_t)src, bytes);
+	return 0;
+}
+
 HYC_CUDA_EXPORT const struct hyc_cuda_module hyc_cuda_module = {
-	.abi = HYC_CUDA_ABI, .open = device_open, .text = text, .lane_new = lane_new, .lane_free = lane_free,
-	.lane_slab = lane_slab, .lane_output = lane_output, .submit = submit, .wait = lane_wait,
+	.abi = HYC_CUDA_ABI, .open = device_open, .text = text, .memory = device_memory, .lane_new = lane_new,
+	.lane_free = lane_free, .lane_slab = lane_slab, .lane_output = lane_output, .lane_follow = lane_follow, .submit = submit,
+	.wait = lane_wait, .upload = device_upload, .alloc = device_alloc, .release = device_release, .download = device_download,
 };

@@ -170,6 +170,25 @@ umount_hyc() {
 	flock -w 30 "$(hyc__lock_of "$mnt")" true || fail "hycfs still runs 30 s after $mnt was unmounted"
 }
 
+# emulate_cuda MODULE: the CUDA module for a machine without a GPU, its kernels compiled as C++ for coroutines.
+emulate_cuda() {
+	local cxx cc kernel flags dir=$work/.emulate
+	[ -z "${HYC_SANITIZED:-}" ] || skip "coroutines, which sanitizers do not follow"
+	cxx=$(command -v g++ || command -v clang++) || skip "needs a C++ compiler"
+	cc=$(command -v gcc || command -v clang) || skip "needs a C compiler"
+	flags="-O2 -g -fPIC -fvisibility=hidden -ffp-contract=off -D_GNU_SOURCE -I$dir -I$srcdir"
+	mkdir -p "$dir"
+	: >"$dir/config.h"
+	for kernel in parse float tcq hyper; do
+		# shellcheck disable=SC2086
+		"$cxx" -std=c++17 $flags -Wno-attributes -include "$srcdir/tests/emulate.h" -x c++ -c "$srcdir/codec/cuda/$kernel.cu" -o "$dir/$kernel.o" ||
+			fail "$kernel.cu does not compile"
+	done
+	# shellcheck disable=SC2086
+	"$cc" -std=gnu11 $flags -c "$srcdir/tests/emulate.c" -o "$dir/emulate.o" || fail "the emulation does not compile"
+	"$cxx" -shared -o "$1" "$dir"/*.o -lpthread
+}
+
 # expect_fail STATUS FRAGMENT CMD...
 expect_fail() {
 	local want=$1 fragment=$2 status=0

@@ -7,13 +7,17 @@ AM_TESTS_ENVIRONMENT = \
 LOG_COMPILER = timeout
 AM_LOG_FLAGS = -k 20 900
 
+SAMPLES = tests/samples.c tests/samples.h
 check_PROGRAMS += test-damage check-hyper stress-mmap
 stress_mmap_SOURCES = tests/stress-mmap.c
 check_hyper_SOURCES = tests/check-hyper.c
 check_hyper_LDADD = libcore.la
 check_PROGRAMS += checkcuda
-checkcuda_SOURCES = tests/checkcuda.c
+checkcuda_SOURCES = tests/checkcuda.c $(SAMPLES)
 checkcuda_LDADD = libcore.la
+check_PROGRAMS += checkload
+checkload_SOURCES = tests/checkload.c $(SAMPLES)
+checkload_LDADD = libcore.la
 # The kernels against plain C. `make checkcodec && ./checkcodec --bench [ARCHIVE]` measures them.
 check_PROGRAMS += checkcodec
 checkcodec_SOURCES = tests/checkcodec.c tests/checkcodec.h tests/checkcodec-blocks.c tests/checkcodec-bench.c
@@ -24,7 +28,7 @@ test_damage_LDADD = libcore.la
 
 UNIT_TESTS =
 if CMOCKA
-UNIT_TESTS += test-base test-cache test-float test-format test-hyper test-hyper-search test-split test-tcq
+UNIT_TESTS += test-base test-cache test-cgroup test-float test-format test-hyper test-hyper-search test-split test-tcq
 check_PROGRAMS += $(UNIT_TESTS)
 endif CMOCKA
 test_base_SOURCES = tests/test-base.c
@@ -33,19 +37,22 @@ test_base_LDADD = libcore.la $(CMOCKA_LIBS)
 test_cache_SOURCES = tests/test-cache.c
 test_cache_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_cache_LDADD = libcore.la $(CMOCKA_LIBS)
-test_float_SOURCES = tests/test-float.c
+test_cgroup_SOURCES = tests/test-cgroup.c
+test_cgroup_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+test_cgroup_LDADD = libcore.la $(CMOCKA_LIBS)
+test_float_SOURCES = tests/test-float.c $(SAMPLES)
 test_float_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_float_LDADD = libcore.la $(CMOCKA_LIBS)
 test_format_SOURCES = tests/test-format.c
 test_format_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_format_LDADD = libcore.la $(CMOCKA_LIBS)
-test_hyper_SOURCES = tests/test-hyper.c
+test_hyper_SOURCES = tests/test-hyper.c $(SAMPLES)
 test_hyper_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_hyper_LDADD = libcore.la $(CMOCKA_LIBS)
-test_hyper_search_SOURCES = tests/test-hyper-search.c
+test_hyper_search_SOURCES = tests/test-hyper-search.c $(SAMPLES)
 test_hyper_search_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_hyper_search_LDADD = libcore.la $(CMOCKA_LIBS)
-test_tcq_SOURCES = tests/test-tcq.c tests/tcq-model.c tests/tcq-model.h
+test_tcq_SOURCES = tests/test-tcq.c tests/tcq-model.c tests/tcq-model.h $(SAMPLES)
 test_tcq_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 test_tcq_LDADD = libcore.la $(CMOCKA_LIBS)
 test_split_SOURCES = tests/test-split.c
@@ -116,12 +123,12 @@ dist_check_SCRIPTS += \
 	tests/pack-safetensors.sh tests/pack-sources.sh tests/pack-symlinks.sh \
 	tests/cli-cat.sh tests/cli-help-man.sh tests/cli-ls-info-json.sh tests/cli-top.sh tests/cli-unpack.sh \
 	tests/cli-unpack-diskfull.sh tests/cli-usage.sh tests/cli-verify.sh \
-	tests/fs-archive-truncated-while-mounted.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
+	tests/fs-archive-truncated-while-mounted.sh tests/fs-cgroup.sh tests/fs-corrupt-eio.sh tests/fs-idle-timeout.sh tests/fs-mount-diff.sh \
 	tests/fs-mount-type.sh tests/fs-not-ready.sh tests/fs-notify-fd.sh tests/fs-options.sh tests/fs-parallel.sh tests/fs-prefetch.sh \
 	tests/fs-random-reads.sh tests/fs-readonly.sh tests/fs-sigterm-busy.sh tests/fs-stress.sh tests/fs-user.sh \
 	tests/view-bin.sh tests/view-limits.sh tests/view-safetensors.sh tests/view-torch.sh \
 	tests/consumer-transformers.sh tests/consumer-lm-eval.sh tests/python-evaluate.sh tests/bench-programs.sh \
-	tests/python-load.sh tests/cuda-loads.sh tests/cuda-emulate.sh tests/cuda-mount.sh
+	tests/python-load.sh tests/cuda-loads.sh tests/cuda-emulate.sh tests/cuda-mount.sh tests/cuda-load-faults.sh
 
 TESTS += $(UNIT_TESTS) $(dist_check_SCRIPTS)
 

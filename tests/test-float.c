@@ -14,69 +14,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/bytes.h"
 #include "codec/encode.h"
 #include "format/dtype.h"
-
-static unsigned seed;
-
-static uint32_t random32(void)
-{
-	static uint64_t x;
-
-	if (!x)
-		x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return (uint32_t)(x >> 16);
-}
-
-/* A buffer that ends at an unreadable page. */
-struct guarded {
-	uint8_t *map, *data;
-	size_t map_len;
-};
-
-static struct guarded guarded_new(size_t len)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (len + page - 1) / page * page;
-	struct guarded g;
-
-	g.map_len = room + page;
-	g.map = mmap(NULL, g.map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(g.map != MAP_FAILED);
-	assert_int_equal(mprotect(g.map + room, page, PROT_NONE), 0);
-	g.data = g.map + room - len;
-	return g;
-}
-
-static void guarded_free(struct guarded g)
-{
-	munmap(g.map, g.map_len);
-}
-
-/* The sum of some uniform numbers: near enough to normally distributed weights. */
-static float weight(void)
-{
-	float sum = 0;
-
-	for (int i = 0; i < 8; i++)
-		sum += (float)(random32() & 0xffff) / 65536.0f - 0.5f;
-	return sum * 0.02f;
-}
+#include "tests/samples.h"
 
 enum kind { WEIGHTS, UNIFORM, ZEROS, ONE_ODD, SPARSE, HOSTED, TWO_HALVES, N_KINDS };
 
 static void make(enum kind kind, unsigned elem_bytes, uint8_t *dst, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		float w = weight();
+		float w = 0.02f * (float)normal();
 		uint32_t v;
 
 		memcpy(&v, &w, sizeof v);
@@ -270,7 +221,6 @@ int main(void)
 		cmocka_unit_test(other_dtypes_are_not_taken),
 	};
 
-	seed = getenv("SEED") ? (unsigned)strtoul(getenv("SEED"), NULL, 10) : 1;
-	printf("SEED=%u\n", seed);
+	samples_seed_from_env();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

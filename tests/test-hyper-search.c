@@ -16,24 +16,9 @@
 #include <cmocka.h>
 
 #include "codec/hyper_search.h"
+#include "tests/samples.h"
 
-#define LEN(a) (sizeof(a) / sizeof *(a))
 #define POINTS 4000u
-
-static unsigned seed;
-
-/* 0 to 1 */
-static double uniform(void)
-{
-	static uint64_t x;
-
-	if (!x)
-		x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return (double)(x >> 11) / 9007199254740992.0;
-}
 
 /* Points of three kinds: anywhere, on a fine grid, where distances are often equal, and on a node or beside it. */
 static struct hyc_hyper_point some_point(const struct hyc_hyper_finder *finder, double side, unsigned kind)
@@ -104,7 +89,6 @@ int main(void)
 		cmocka_unit_test(what_has_no_place_is_refused),
 	};
 
-	seed = getenv("SEED") ? (unsigned)strtoul(getenv("SEED"), NULL, 10) : 1;
-	printf("SEED=%u\n", seed);
+	samples_seed_from_env();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

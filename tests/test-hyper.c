@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -26,70 +24,9 @@
 #include "codec/half.h"
 #include "codec/hyper_encode.h"
 #include "format/dtype.h"
-
-#define LEN(a) (sizeof(a) / sizeof *(a))
+#include "tests/samples.h"
 
 static const uint32_t dtypes[] = { HYC_BF16, HYC_F16, HYC_F32 };
-static unsigned seed;
-
-static uint32_t random32(void)
-{
-	static uint64_t x;
-
-	if (!x)
-		x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return (uint32_t)(x >> 16);
-}
-
-static double uniform(void)
-{
-	return random32() / 4294967296.0;
-}
-
-/* The sum of some uniform numbers: near enough to normally distributed weights. */
-static float weight(float sigma)
-{
-	double sum = 0;
-
-	for (int i = 0; i < 12; i++)
-		sum += uniform() - 0.5;
-	return (float)sum * sigma;
-}
-
-/* A buffer that ends at an unreadable page. */
-struct guarded {
-	uint8_t *map, *data;
-	size_t map_len;
-};
-
-static struct guarded guarded_new(size_t len)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (len + page - 1) / page * page;
-	struct guarded g;
-
-	g.map_len = room + page;
-	g.map = mmap(NULL, g.map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(g.map != MAP_FAILED);
-	assert_int_equal(mprotect(g.map + room, page, PROT_NONE), 0);
-	g.data = g.map + room - len;
-	return g;
-}
-
-static void guarded_free(struct guarded g)
-{
-	munmap(g.map, g.map_len);
-}
-
-static void store(uint32_t dtype, uint8_t *p, float v)
-{
-	if (dtype == HYC_F32)
-		hyc_store32(p, hyc_float_bits(v));
-	else
-		hyc_store16(p, dtype == HYC_BF16 ? hyc_float_to_bf16(v) : hyc_float_to_f16(v));
-}
 
 static float load(uint32_t dtype, const uint8_t *p)
 {
@@ -132,7 +69,7 @@ static void tensor_free(struct tensor *t)
 
 static void set(struct tensor *t, size_t i, float v)
 {
-	store(t->dtype, t->src.data + i * hyc_dtype_bytes(t->dtype), v);
+	store_element(t->dtype, t->src.data + i * hyc_dtype_bytes(t->dtype), v);
 }
 
 static float source(const struct tensor *t, size_t i)
@@ -270,7 +207,7 @@ static void every_length_comes_back(void **state)
 			struct tensor t = tensor_new(dtypes[d], n, n % 3 ? 262144 : 10 + n / 4 * 2);
 
 			for (size_t i = 0; i < n; i++)
-				set(&t, i, weight(n % 2 ? 0.02f : 0.05f));
+				set(&t, i, (n % 2 ? 0.02f : 0.05f) * (float)normal());
 			assert_int_equal(code(&t, &options), n < 10 ? HYC_HYPER_TOO_SMALL : HYC_HYPER_CODED);
 			tensor_free(&t);
 		}
@@ -288,7 +225,7 @@ static void many_units_come_back(void **state)
 		struct tensor t = tensor_new(dtypes[i % 3], lengths[i], 1 << 22);
 
 		for (size_t k = 0; k < t.n; k++)
-			set(&t, k, weight(0.03f));
+			set(&t, k, (float)normal() * 0.03f);
 		assert_int_equal(code(&t, &options), HYC_HYPER_CODED);
 		tensor_free(&t);
 	}
@@ -302,7 +239,7 @@ static void values_are_rounded_once(void **state)
 		struct tensor wide = tensor_new(HYC_F32, 20001, 262144), t = tensor_new(dtypes[d], 20001, 262144);
 
 		for (size_t i = 0; i < t.n; i++) {
-			set(&t, i, weight(0.03f));
+			set(&t, i, (float)normal() * 0.03f);
 			set(&wide, i, source(&t, i));
 		}
 		assert_int_equal(code(&wide, &defaults), HYC_HYPER_CODED);
@@ -371,7 +308,7 @@ static void classes_follow_the_spread(void **state)
 	(void)state;
 	for (size_t i = 0; i < narrow.n; i++) {
 		set(&narrow, i, (float)(uniform() - 0.5) * 0.09f);
-		set(&wide, i, weight(0.02f));
+		set(&wide, i, (float)normal() * 0.02f);
 	}
 	set(&wide, 17, 1.9f);
 	assert_int_equal(code(&narrow, &defaults), HYC_HYPER_CODED);
@@ -401,7 +338,7 @@ static void odd_parts_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < t.n; i++)
-		set(&t, i, weight(0.01f));
+		set(&t, i, (float)normal() * 0.01f);
 	assert_int_equal(code(&t, &defaults), HYC_HYPER_CODED);
 	for (size_t i = 0; i < LEN(parts); i++) {
 		assert_int_equal(hyc_hyper_scan(t.plan, parts[i].pos, t.src.data, parts[i].len, &scan), -EINVAL);
@@ -445,7 +382,7 @@ static void hopeless_tensors_are_told(void **state)
 
 		options.limit = cases[i].limit;
 		for (size_t k = 0; k < t.n; k++)
-			set(&t, k, weight(cases[i].sigma));
+			set(&t, k, (float)normal() * cases[i].sigma);
 		/* NaN: the last one, which is half a pair. 65504: both of a pair, whose distance is further. */
 		if (isnan(cases[i].planted))
 			hyc_store16(t.src.data + t.len - 2, 0x7fff);
@@ -502,7 +439,7 @@ static struct tensor some_tensor(uint32_t dtype, size_t n, float sigma, size_t b
 	struct tensor t = tensor_new(dtype, n, block_elements);
 
 	for (size_t i = 0; i < n; i++)
-		set(&t, i, weight(sigma));
+		set(&t, i, (float)normal() * sigma);
 	assert_int_equal(code(&t, &defaults), HYC_HYPER_CODED);
 	assert_non_null(t.block);
 	return t;
@@ -608,7 +545,7 @@ static void units_may_be_short(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2048; i++) {
-		set(&t, i, weight(0.03f));
+		set(&t, i, (float)normal() * 0.03f);
 		set(&t, 2048 + i, source(&t, i));
 	}
 	assert_int_equal(code(&t, &defaults), HYC_HYPER_CODED);
@@ -773,7 +710,6 @@ int main(void)
 		cmocka_unit_test(objects_take_turns),
 	};
 
-	seed = getenv("SEED") ? (unsigned)strtoul(getenv("SEED"), NULL, 10) : 1;
-	printf("SEED=%u\n", seed);
+	samples_seed_from_env();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -25,57 +23,10 @@
 #include "codec/decoders.h"
 #include "codec/tcq_encode.h"
 #include "format/dtype.h"
+#include "tests/samples.h"
 #include "tests/tcq-model.h"
 
 #define EXTRA 8192u /* so that blocks too small to shrink are coded too */
-
-static unsigned seed;
-
-static uint32_t random32(void)
-{
-	static uint64_t x;
-
-	if (!x)
-		x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return (uint32_t)(x >> 16);
-}
-
-/* A buffer that ends at an unreadable page. */
-struct guarded {
-	uint8_t *map, *data;
-	size_t map_len;
-};
-
-static struct guarded guarded_new(size_t len)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (len + page - 1) / page * page;
-	struct guarded g;
-
-	g.map_len = room + page;
-	g.map = mmap(NULL, g.map_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(g.map != MAP_FAILED);
-	assert_int_equal(mprotect(g.map + room, page, PROT_NONE), 0);
-	g.data = g.map + room - len;
-	return g;
-}
-
-static void guarded_free(struct guarded g)
-{
-	munmap(g.map, g.map_len);
-}
-
-/* Near enough to normally distributed, with a standard deviation of 1. */
-static double normal(void)
-{
-	double sum = 0;
-
-	for (int i = 0; i < 12; i++)
-		sum += (random32() & 0xffff) / 65536.0;
-	return sum - 6;
-}
 
 /* ---- encode, decode, compare ---- */
 
@@ -646,7 +597,6 @@ int main(void)
 		cmocka_unit_test(broken_blocks_do_no_harm),
 	};
 
-	seed = getenv("SEED") ? (unsigned)strtoul(getenv("SEED"), NULL, 10) : 1;
-	printf("SEED=%u\n", seed);
+	samples_seed_from_env();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

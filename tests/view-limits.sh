@@ -11,7 +11,7 @@ files() {
 	"$PYTHON" -c 'import json, sys; print(*(f["path"] for f in json.load(sys.stdin)))' <"$work/files"
 }
 for case in name-not-utf8 name-surrogate name-metadata strided dims-beyond-int64 dims-product-beyond-int64 no-tensors two-ends unreadable-shard \
-	name-too-long six-bits half-bytes-odd element; do
+	name-too-long six-bits half-bytes-odd element index-exists; do
 	for view in safetensors bin both; do
 		[ "$(files "$work/r/$case.hyc" $view)" = "$(files "$work/r/$case.hyc" original)" ] || fail "$case, view=$view: $(files "$work/r/$case.hyc" $view)"
 	done
@@ -29,7 +29,16 @@ for verb in ls unpack; do
 	[ ! -e "$work/r/target-exists" ] || fail "unpack left something behind"
 done
 "$HYC" ls --view=bin "$work/r/target-exists.hyc" >/dev/null
-expect_fail 1 "would show a file model.safetensors.index.json, and there is another" "$HYC" ls --view=safetensors "$work/r/index-exists.hyc"
+# Who lists, reads or unpacks is told why something stays, in one line and beside what was asked for.
+for verb in "ls --json" "cat --length=1" "unpack -C $work/out"; do
+	# shellcheck disable=SC2086
+	"$HYC" $verb --view=safetensors "$work/r/index-exists.hyc" $([[ $verb != cat* ]] || echo model.safetensors.index.json) >"$work/stdout" 2>"$work/stderr" ||
+		fail "hyc $verb: $(cat "$work/stderr")"
+	[ "$(grep -c "^hyc: .*pytorch_model-00001-of-00001.bin stays as it is with view=safetensors: its shards would need an index.json" "$work/stderr")" = 1 ] ||
+		fail "hyc $verb does not say why: $(cat "$work/stderr")"
+done
+"$HYC" ls --view=safetensors "$work/r/good.hyc" 2>"$work/stderr" >/dev/null
+[ ! -s "$work/stderr" ] || fail "there is nothing to say of good: $(cat "$work/stderr")"
 expect_fail 2 "--view cannot be 'gguf', only original|safetensors|bin|both" "$HYC" ls --view=gguf "$work/r/good.hyc"
 # Its headers would take 330 MB; some of the files are shown, the rest stays.
 [ "$(files "$work/r/header-bomb.hyc" safetensors | tr ' ' '\n' | grep -c '^[0-9][0-9]\.')" = 40 ] || fail "header-bomb"

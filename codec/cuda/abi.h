@@ -20,6 +20,7 @@
 #define HYC_CUDA_ALIGN 16u         /* of a block in the slab, and of its output on the device */
 #define HYC_CUDA_WARPS 4u          /* of a team, at most: units of one block */
 #define HYC_CUDA_TABLE_BYTES 8192u /* one table of slots */
+#define HYC_CUDA_NO_MEMORY 2       /* cudaErrorMemoryAllocation */
 
 enum hyc_cuda_kind {
 	HYC_CUDA_FLOAT_BF16, HYC_CUDA_FLOAT_F16, HYC_CUDA_FLOAT_F32, HYC_CUDA_FLOAT_BYTE,
@@ -86,7 +87,11 @@ struct hyc_cuda_batch {
 struct hyc_cuda_device;
 struct hyc_cuda_lane;
 
-/* Functions return 0 or an error of CUDA, which text() explains. After an error of a lane the device is not to be used again. */
+/*
+ * Functions return 0 or an error of CUDA, which text() explains. HYC_CUDA_NO_MEMORY, of the device or that can be pinned, changes
+ * nothing: a batch refused for it is waited for like others, and what follows may succeed. After any other error of a lane the
+ * device is not to be used again.
+ */
 struct hyc_cuda_module {
 	uint32_t abi;
 	/* The device by number, -1: the current one. msg gets what is missing where it fails. */
@@ -106,6 +111,9 @@ struct hyc_cuda_module {
 	int (*submit)(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *batch);
 	/* Wait for the batch. status[i] is 0 or not for job i; the time is that of one of batch->repeat decodings. */
 	int (*wait)(struct hyc_cuda_lane *lane, const uint32_t **status, double *seconds);
+
+	/* Bytes of the host to an address of the device, in a caller's stream, and wait for that. */
+	int (*upload)(struct hyc_cuda_device *device, uint64_t dst, const void *src, size_t bytes, void *stream);
 
 	/* For benchmarks: GB/s at which the card writes bytes, and at which bytes are copied from pinned memory to it. */
 	int (*write_speed)(struct hyc_cuda_device *device, size_t bytes, double *gbs);

@@ -114,12 +114,15 @@ struct hyc_cuda_work *hyc_cuda_work_take(const struct hyc_cuda_gpu *gpu)
 struct hyc_cuda_work *hyc_cuda_work_new(const struct hyc_cuda_gpu *gpu, size_t slab_bytes)
 {
 	struct hyc_cuda_work *w = calloc(1, sizeof *w);
+	int error;
 
 	if (!w)
 		return NULL;
 	w->gpu = gpu;
 	w->slab_bytes = slab_bytes;
-	if (gpu->module->lane_new(gpu->device, slab_bytes, &w->lane)) {
+	error = gpu->module->lane_new(gpu->device, slab_bytes, &w->lane);
+	if (error) {
+		(void)hyc_cuda_failed(gpu, error);
 		w->lane = NULL;
 		work_free(w);
 		return NULL;
@@ -156,9 +159,7 @@ int hyc_cuda_work_follow(struct hyc_cuda_work *w, void *stream)
 {
 	int error = w->gpu->module->lane_follow(w->lane, stream);
 
-	if (error)
-		hyc_cuda_bury(w->gpu, error);
-	return error ? -EIO : 0;
+	return error ? hyc_cuda_failed(w->gpu, error) : 0;
 }
 
 /* ---- jobs ---- */
@@ -433,9 +434,7 @@ static int resolve_staged(struct hyc_cuda_work *w)
 			base + staged[i].at + staged[i].dest.skip, staged[i].dest.dst, staged[i].dest.len, !staged[i].dest.on_device,
 		};
 	}
-	if (error)
-		hyc_cuda_bury(w->gpu, error);
-	return error ? -EIO : 0;
+	return error ? hyc_cuda_failed(w->gpu, error) : 0;
 }
 
 int hyc_cuda_work_submit(struct hyc_cuda_work *w, uint32_t repeat)
@@ -465,9 +464,13 @@ int hyc_cuda_work_submit(struct hyc_cuda_work *w, uint32_t repeat)
 	batch.n_backs = (uint32_t)w->backs.n;
 	error = w->gpu->module->submit(w->lane, &batch);
 	w->running = true;
-	if (error)
-		hyc_cuda_bury(w->gpu, error);
-	return error ? -EIO : 0;
+	if (!error)
+		return 0;
+	result = hyc_cuda_failed(w->gpu, error);
+	/* What had been started already must not come after what the processor does instead. */
+	if (result == -ENOMEM && hyc_cuda_work_wait(w, NULL))
+		result = -EIO;
+	return result;
 }
 
 int hyc_cuda_work_wait(struct hyc_cuda_work *w, double *seconds)
@@ -479,7 +482,7 @@ int hyc_cuda_work_wait(struct hyc_cuda_work *w, double *seconds)
 	w->running = false;
 	error = w->gpu->module->wait(w->lane, &w->status, seconds);
 	if (error)
-		hyc_cuda_bury(w->gpu, error);
+		(void)hyc_cuda_failed(w->gpu, error);
 	return error || hyc_cuda_dead(w->gpu) ? -EIO : 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The GPU from libhyc's side: the module, its devices and lanes, and batches of blocks.
- * A process opens a device once and keeps it. After any error of CUDA a device is dead: one line is logged, nothing is
- * sent to it any more, and the caller decodes on the processor.
+ * A process opens a device once and keeps it. Where it lacks memory, the caller decodes on the processor what does not fit.
+ * After any other error of CUDA a device is dead: nothing is sent to it any more.
  */
 #ifndef HYC_CODEC_CUDA_CUDA_H
 #define HYC_CODEC_CUDA_CUDA_H
@@ -26,12 +26,19 @@ struct hyc_cuda_gpu {
  */
 int hyc_cuda_gpu(int number, const struct hyc_cuda_gpu **out, struct hyc_error *err) HYC_CHECKED;
 
-/* Whether hyc_cuda_gpu would succeed, asked in a process of its own so that this one may still fork. */
+/* Whether hyc_cuda_gpu would succeed, and a batch have memory, asked in a process of its own so that this one may still fork. */
 int hyc_cuda_probe(int number, struct hyc_error *err) HYC_CHECKED;
 
-/* After an error of CUDA: log it, once for each device, and send nothing there any more. */
-void hyc_cuda_bury(const struct hyc_cuda_gpu *gpu, int error);
+/* What an error of CUDA means: -ENOMEM, or -EIO and the device is dead. */
+int hyc_cuda_failed(const struct hyc_cuda_gpu *gpu, int error);
 bool hyc_cuda_dead(const struct hyc_cuda_gpu *gpu);
+/* What the device died of. */
+const char *hyc_cuda_cause(const struct hyc_cuda_gpu *gpu);
+/* Log that the processor does what the device cannot, once for each device that is full and once for each that is dead. */
+void hyc_cuda_tell(const struct hyc_cuda_gpu *gpu);
+
+/* Bytes of the host to memory of the device, in a caller's stream, without a lane. 0, -ENOMEM, -EIO. */
+int hyc_cuda_upload(const struct hyc_cuda_gpu *gpu, void *dst, const void *src, size_t len, void *stream);
 
 /* Where decoded bytes go: len of them from `skip` on. */
 struct hyc_cuda_dest {
@@ -74,7 +81,10 @@ int hyc_cuda_work_copy(struct hyc_cuda_work *work, size_t taken, size_t skip, si
 /* Whether len bytes fit that are only copied. */
 bool hyc_cuda_work_fits_copy(const struct hyc_cuda_work *work, size_t len);
 
-/* Start the batch, and wait for it; a batch that is empty is done. 0, or the device has died. */
+/*
+ * Start the batch, and wait for it; a batch that is empty is done. 0, -EIO: the device has died; -ENOMEM from submit: the batch
+ * has no memory and is not decoded, nor will it be.
+ */
 int hyc_cuda_work_submit(struct hyc_cuda_work *work, uint32_t repeat);
 int hyc_cuda_work_wait(struct hyc_cuda_work *work, double *seconds);
 

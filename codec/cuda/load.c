@@ -23,7 +23,8 @@
 struct open_device {
 	struct hyc_cuda_gpu gpu;
 	int number;
-	atomic_bool dead;
+	atomic_int error;          /* what it died of */
+	atomic_bool told_full, told_dead;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -63,8 +64,8 @@ int hyc_cuda_gpu(int number, const struct hyc_cuda_gpu **out, struct hyc_error *
 	for (unsigned i = 0; i < n_devices; i++) {
 		if (devices[i].number != number)
 			continue;
-		if (atomic_load(&devices[i].dead))
-			return hyc_fail(err, -ENODEV, "the CUDA device failed before");
+		if (hyc_cuda_dead(&devices[i].gpu))
+			return hyc_fail(err, -ENODEV, "the CUDA device failed before: %s", hyc_cuda_cause(&devices[i].gpu));
 		*out = &devices[i].gpu;
 		return 0;
 	}
@@ -82,27 +83,79 @@ int hyc_cuda_gpu(int number, const struct hyc_cuda_gpu **out, struct hyc_error *
 	return 0;
 }
 
-void hyc_cuda_bury(const struct hyc_cuda_gpu *gpu, int error)
+int hyc_cuda_failed(const struct hyc_cuda_gpu *gpu, int error)
 {
-	struct open_device *d = (struct open_device *)gpu;
+	int none = 0;
 
-	if (!atomic_exchange(&d->dead, true))
-		hyc_log(HYC_LOG_ERROR, "CUDA: %s; decoding goes on on the processor", gpu->module->text(error));
+	if (error == HYC_CUDA_NO_MEMORY)
+		return -ENOMEM;
+	/* What comes after the first error comes of it. */
+	atomic_compare_exchange_strong(&((struct open_device *)gpu)->error, &none, error);
+	return -EIO;
 }
 
 bool hyc_cuda_dead(const struct hyc_cuda_gpu *gpu)
 {
-	return atomic_load(&((const struct open_device *)gpu)->dead);
+	return atomic_load(&((const struct open_device *)gpu)->error) != 0;
+}
+
+const char *hyc_cuda_cause(const struct hyc_cuda_gpu *gpu)
+{
+	return gpu->module->text(atomic_load(&((const struct open_device *)gpu)->error));
+}
+
+void hyc_cuda_tell(const struct hyc_cuda_gpu *gpu)
+{
+	struct open_device *d = (struct open_device *)gpu;
+
+	if (hyc_cuda_dead(gpu)) {
+		if (!atomic_exchange(&d->told_dead, true))
+			hyc_log(HYC_LOG_ERROR, "CUDA: %s; decoding goes on on the processor", hyc_cuda_cause(gpu));
+	} else if (!atomic_exchange(&d->told_full, true)) {
+		hyc_log(HYC_LOG_WARNING, "CUDA: no memory of the device is left, or none that can be pinned; "
+			"what has no room there is decoded on the processor");
+	}
+}
+
+int hyc_cuda_upload(const struct hyc_cuda_gpu *gpu, void *dst, const void *src, size_t len, void *stream)
+{
+	int error = hyc_cuda_dead(gpu) ? 0 : gpu->module->upload(gpu->device, (uint64_t)(uintptr_t)dst, src, len, stream);
+
+	if (error)
+		return hyc_cuda_failed(gpu, error);
+	return hyc_cuda_dead(gpu) ? -EIO : 0;
+}
+
+/* Whether there is a device, and memory for a batch. */
+static int try_batch(int number, struct hyc_error *err)
+{
+	const struct hyc_cuda_gpu *gpu;
+	struct hyc_cuda_work *work;
+	size_t free_bytes = 0, total_bytes = 0;
+	int result = hyc_cuda_gpu(number, &gpu, err);
+
+	if (result)
+		return result;
+	work = hyc_cuda_work_take(gpu);
+	if (!work) {
+		if (hyc_cuda_dead(gpu))
+			return hyc_fail(err, -ENODEV, "CUDA: the device cannot be used: %s", hyc_cuda_cause(gpu));
+		(void)gpu->module->memory(gpu->device, &free_bytes, &total_bytes);
+		return hyc_fail(err, -ENODEV, "CUDA: there is no memory for a batch: %zu of %zu MiB of the device are free, "
+				"and %zu are needed, and as much that can be pinned", free_bytes >> 20, total_bytes >> 20,
+				HYC_CUDA_SLAB_BYTES >> 20);
+	}
+	hyc_cuda_work_give(work);
+	return 0;
 }
 
 /* In the child: what is missing goes through the pipe, nothing where the device is there. */
 static _Noreturn void probe_child(int number, int fd)
 {
-	const struct hyc_cuda_gpu *gpu;
 	struct hyc_error err = { 0 };
 	size_t len = 0;
 
-	if (hyc_cuda_gpu(number, &gpu, &err))
+	if (try_batch(number, &err))
 		len = strlen(err.msg);
 	_exit(write(fd, err.msg, len) == (ssize_t)len ? 0 : 1);
 }

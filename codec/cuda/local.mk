@@ -3,7 +3,7 @@ libcore_la_SOURCES += \
 	codec/cuda/abi.h codec/cuda/cuda.h codec/cuda/load.c codec/cuda/batch.c codec/cuda/run.c
 libcore_la_CPPFLAGS = $(AM_CPPFLAGS) -DHYC_MODULE_DIR='"$(pkglibdir)"'
 EXTRA_DIST += \
-	codec/cuda/module.c codec/cuda/kernels.h codec/cuda/warp.cuh \
+	codec/cuda/module.c codec/cuda/inject.h codec/cuda/kernels.h codec/cuda/warp.cuh \
 	codec/cuda/parse.cu codec/cuda/float.cu codec/cuda/tcq.cu codec/cuda/hyper.cu
 
 CUDA_KERNELS = codec/cuda/parse.lo codec/cuda/float.lo codec/cuda/tcq.lo codec/cuda/hyper.lo

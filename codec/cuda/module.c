@@ -3,18 +3,17 @@
  * hyc_cuda.so: lanes of a CUDA device. All it exports is the table of its functions; the CUDA runtime is linked in, and
  * that opens the driver when it is first asked, so the module loads on any machine.
  *
- * HYC_CUDA_FAIL makes errors for tests: "open" and "memory" fail where a device is opened and where a lane asks for memory,
- * a number N fails the N-th batch that the process submits and all that follow.
+ * HYC_CUDA_FAIL makes errors for tests (inject.h).
  */
 #include "config.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cuda_runtime_api.h>
 
+#include "codec/cuda/inject.h"
 #include "codec/cuda/kernels.h"
 
 #define MAX_REPEATS 64
@@ -42,23 +41,14 @@ struct hyc_cuda_lane {
 	double seconds;
 };
 
-/* ---- injected errors ---- */
+_Static_assert(HYC_CUDA_NO_MEMORY == cudaErrorMemoryAllocation, "the ABI names an error of CUDA");
 
-static atomic_ulong submitted;
-
-static int injected(const char *what)
+/* What lacked memory is no error of the calls that follow. */
+static int told(cudaError_t e)
 {
-	const char *wish = getenv("HYC_CUDA_FAIL");
-
-	return wish && !strcmp(wish, what);
-}
-
-static int injected_submit(void)
-{
-	const char *wish = getenv("HYC_CUDA_FAIL");
-	unsigned long n = wish ? strtoul(wish, NULL, 10) : 0;
-
-	return n && atomic_fetch_add(&submitted, 1) + 1 >= n;
+	if (e == cudaErrorMemoryAllocation)
+		cudaGetLastError();
+	return (int)e;
 }
 
 /* ---- the device ---- */
@@ -96,7 +86,7 @@ static int explain(cudaError_t e, char *msg, size_t room)
 static int device_open(int number, struct hyc_cuda_device **out, char *msg, size_t room)
 {
 	int n = 0;
-	cudaError_t e = injected("open") ? cudaErrorUnknown : cudaGetDeviceCount(&n);
+	cudaError_t e = hyc_cuda_injected(HYC_CUDA_INJECT_OPEN) ? cudaErrorUnknown : cudaGetDeviceCount(&n);
 
 	if (!e && n == 0)
 		e = cudaErrorNoDevice;
@@ -185,22 +175,21 @@ static int lane_new(struct hyc_cuda_device *device, size_t slab_bytes, struct hy
 		return (int)cudaErrorMemoryAllocation;
 	lane->device = device;
 	lane->slab_bytes = slab_bytes;
-	e = injected("memory") ? cudaErrorMemoryAllocation : cudaSetDevice(device->number);
+	e = hyc_cuda_injected(HYC_CUDA_INJECT_MEMORY) ? cudaErrorMemoryAllocation : cudaSetDevice(device->number);
+	/* Of the device first: where that is full, nothing is pinned in vain. */
+	if (!e)
+		e = cudaMalloc((void **)&lane->mirror, slab_bytes);
+	if (!e)
+		e = cudaMallocHost((void **)&lane->slab, slab_bytes);
 	if (!e)
 		e = cudaStreamCreateWithFlags(&lane->stream, cudaStreamNonBlocking);
 	if (!e)
 		e = cudaEventCreateWithFlags(&lane->event, cudaEventDisableTiming);
 	for (int i = 0; i < 2 && !e; i++)
 		e = cudaEventCreate(&lane->times[i]);
-	if (!e)
-		e = cudaMallocHost((void **)&lane->slab, slab_bytes);
-	if (!e)
-		e = cudaMalloc((void **)&lane->mirror, slab_bytes);
 	if (e) {
 		lane_free(lane);
-		/* What failed to be allocated is no error of the calls that follow. */
-		cudaGetLastError();
-		return (int)e;
+		return told(e);
 	}
 	*out = lane;
 	return 0;
@@ -222,7 +211,7 @@ static int lane_output(struct hyc_cuda_lane *lane, size_t bytes, uint64_t *addre
 	if (!e && lane->output.bytes != before)
 		e = cudaMemsetAsync(lane->output.at, 0, lane->output.bytes, lane->stream);
 	*address = (uint64_t)(uintptr_t)lane->output.at;
-	return (int)e;
+	return told(e);
 }
 
 static int lane_follow(struct hyc_cuda_lane *lane, void *stream)
@@ -236,8 +225,10 @@ static int lane_follow(struct hyc_cuda_lane *lane, void *stream)
 
 static cudaError_t make_room(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
 {
-	cudaError_t e = grow(&lane->heads, b->n_jobs * sizeof(struct hyc_cuda_head), 0);
+	cudaError_t e = hyc_cuda_injected(HYC_CUDA_INJECT_SCRATCH) ? cudaErrorMemoryAllocation : cudaSuccess;
 
+	if (!e)
+		e = grow(&lane->heads, b->n_jobs * sizeof(struct hyc_cuda_head), 0);
 	if (!e)
 		e = grow(&lane->status, b->n_jobs * sizeof(uint32_t), 0);
 	if (!e)
@@ -322,7 +313,7 @@ static cudaError_t copy_back(struct hyc_cuda_lane *lane, const struct hyc_cuda_b
 
 static int submit(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
 {
-	cudaError_t e = injected_submit() ? cudaErrorLaunchFailure : cudaSetDevice(lane->device->number);
+	cudaError_t e = hyc_cuda_injected(HYC_CUDA_INJECT_BATCH) ? cudaErrorLaunchFailure : cudaSetDevice(lane->device->number);
 
 	if (!e && b->used > lane->slab_bytes)
 		e = cudaErrorInvalidValue;
@@ -340,7 +331,7 @@ static int submit(struct hyc_cuda_lane *lane, const struct hyc_cuda_batch *b)
 	if (!e && b->n_jobs)
 		e = cudaMemcpyAsync(lane->told.at, lane->status.at, b->n_jobs * sizeof(uint32_t), cudaMemcpyDeviceToHost,
 				    lane->stream);
-	return (int)e;
+	return told(e);
 }
 
 static int lane_wait(struct hyc_cuda_lane *lane, const uint32_t **status, double *seconds)
@@ -353,6 +344,15 @@ static int lane_wait(struct hyc_cuda_lane *lane, const uint32_t **status, double
 	if (seconds)
 		*seconds = lane->seconds;
 	return (int)e;
+}
+
+static int device_upload(struct hyc_cuda_device *device, uint64_t dst, const void *src, size_t bytes, void *stream)
+{
+	cudaError_t e = cudaSetDevice(device->number);
+
+	if (!e)
+		e = cudaMemcpyAsync((void *)(uintptr_t)dst, src, bytes, cudaMemcpyHostToDevice, stream);
+	return told(e ? e : cudaStreamSynchronize(stream));
 }
 
 /* ---- for benchmarks ---- */
@@ -452,6 +452,7 @@ HYC_CUDA_EXPORT const struct hyc_cuda_module hyc_cuda_module = {
 	.lane_follow = lane_follow,
 	.submit = submit,
 	.wait = lane_wait,
+	.upload = device_upload,
 	.write_speed = write_speed,
 	.copy_speed = copy_speed,
 	.alloc = device_alloc,

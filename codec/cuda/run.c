@@ -46,20 +46,24 @@ static int fill_batch(struct hyc_cuda_work *w, struct hyc_cuda_block *blocks, si
 void hyc_cuda_decode_run(const struct hyc_cuda_gpu *gpu, struct hyc_cuda_block *blocks, size_t n)
 {
 	struct hyc_cuda_work *w = hyc_cuda_work_take(gpu);
+	int result = w ? 0 : -ENOMEM;
 	size_t number[256];
 
 	for (size_t i = 0; i < n; i++)
 		blocks[i].result = -EAGAIN;
-	for (size_t next = 0; w && next < n;) {
+	for (size_t next = 0; !result && next < n;) {
 		int jobs = fill_batch(w, blocks, n, &next, number, sizeof number / sizeof number[0]);
 
-		if (jobs < 0 || hyc_cuda_work_submit(w, 0) || hyc_cuda_work_wait(w, NULL))
-			break;
-		for (int i = 0; i < jobs; i++)
+		result = jobs < 0 ? jobs : hyc_cuda_work_submit(w, 0);
+		if (!result)
+			result = hyc_cuda_work_wait(w, NULL);
+		for (int i = 0; i < jobs && !result; i++)
 			blocks[number[i]].result = hyc_cuda_work_bad(w, (uint32_t)i) ? -EBADMSG : 0;
 		hyc_cuda_work_reset(w);
 	}
 	hyc_cuda_work_give(w);
+	if (result)
+		hyc_cuda_tell(gpu);
 }
 
 int hyc_cuda_decode(const struct hyc_coding *coding, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len)
