@@ -33,6 +33,7 @@ struct hyc {
 	atomic_uchar gpu_asked;        /* whether it is there has been found out */
 	struct hyc_account *account;
 	struct hyc_decode_count decode[HYC_N_CODECS], decode_gpu[HYC_N_CODECS]; /* by the processor, and by a GPU */
+	atomic_uint slow_reads; /* how many reads from memory it takes until the archive is not slow any more */
 	atomic_uint filling;    /* threads that decode what they wait for */
 	atomic_uint_least64_t bytes_served, bytes_stored_read, errors;
 	atomic_uchar *reported; /* one for each block: its damage has been logged */
@@ -64,6 +65,12 @@ struct hyc_source_dst {
 #define HYC_SOURCE_RUN 16 /* at most */
 unsigned hyc_source_run_most(struct hyc *archive);
 void hyc_source_run(struct hyc *archive, uint32_t object, uint32_t first, unsigned n, struct hyc_source_dst *dst);
+
+/* Whether reading the archive is what readers wait for now: it does not come from memory. */
+bool hyc_source_is_slow(const struct hyc *archive);
+
+/* Have the kernel read the stored bytes of a block, which will be wanted soon. Does not wait for them. */
+void hyc_source_expect(const struct hyc *archive, uint32_t object, uint32_t block);
 
 /* Only check the stored bytes of a block against their hash. */
 int hyc_source_check(struct hyc *archive, uint32_t object, uint32_t block) HYC_CHECKED;

@@ -13,6 +13,9 @@
  * replied. They grow where readers had to wait for blocks that were being decoded, or overtook the threads, and shrink where nobody
  * had to, and where blocks were dropped unread. While as many readers as there are threads decode for themselves, nothing is decoded
  * ahead: every processor has its work, and handing it over only costs.
+ *
+ * Where the archive comes from a disk or a network, the kernel is asked to read it further ahead than it is decoded. A thread has one read
+ * under way, and two of them do not keep busy what takes milliseconds to answer.
  */
 #include "config.h"
 
@@ -33,6 +36,7 @@
 #define DISORDER (UINT64_C(256) << 10)  /* by which large requests may overtake each other */
 #define OVERSHOOT (UINT64_C(512) << 10)
 #define WINDOW_MIN (2 * NOMINAL_BLOCK)
+#define EXPECTED (UINT64_C(16) << 20)   /* by which the disk is ahead of the threads */
 #define REVIEW_EVERY 64                 /* blocks decoded ahead */
 
 struct stream {
@@ -43,6 +47,7 @@ struct stream {
 	uint64_t border;    /* end of the extent its first request ended in, as pages begin before an extent does */
 	uint64_t ahead;     /* what is before it is read, or was taken by a thread */
 	uint64_t target;    /* up to where it shall be */
+	uint64_t expected;  /* up to where the disk was told of it */
 	bool again;         /* it reads what was served before, so it is not kept any more */
 };
 
@@ -121,6 +126,7 @@ struct job {
 	uint32_t file, object, block;
 	uint64_t off;          /* of the first byte wanted */
 	unsigned n;
+	uint64_t expect, expect_end; /* bytes of the file that the disk is to be told of before */
 };
 
 /* How far a stream is ahead of its reader, who may have overtaken it. */
@@ -181,20 +187,49 @@ static bool cut_job(struct hyc_prefetch *p, uint32_t file, uint64_t *off, uint64
 	return job->n;
 }
 
+/* Where the stream is to end as far as anybody can know. */
+static uint64_t end_of(const struct hyc_prefetch *p, const struct stream *s)
+{
+	return s->pos < s->border + OVERSHOOT ? s->border : size_of(p, s->file);
+}
+
+/* Where the archive is slow, its disk is kept busy beyond what is decoded: a thread that waits for it has one read under way. */
+static void expect_more(const struct hyc_prefetch *p, struct stream *s, struct job *job)
+{
+	uint64_t end = end_of(p, s);
+
+	if (!hyc_source_is_slow(p->archive))
+		return;
+	if (s->expected < s->ahead)
+		s->expected = s->ahead;
+	if (s->expected >= end || s->expected - s->ahead > EXPECTED / 2)
+		return;
+	job->expect = s->expected;
+	s->expected = end - s->ahead < EXPECTED ? end : s->ahead + EXPECTED;
+	job->expect_end = s->expected;
+}
+
+/* Whether readers keep all processors busy. Those that wait for a disk do not. */
+static bool is_saturated(const struct hyc_prefetch *p)
+{
+	return atomic_load(&p->archive->filling) >= p->n_wanted && !hyc_source_is_slow(p->archive);
+}
+
 static bool next_job(struct hyc_prefetch *p, struct job *job)
 {
 	struct stream *s;
 
-	if (atomic_load(&p->archive->filling) >= p->n_wanted) {
+	if (is_saturated(p)) {
 		atomic_store(&p->held_back, true);
 		/* Who ended just now may not have seen it. */
-		if (atomic_load(&p->archive->filling) >= p->n_wanted)
+		if (is_saturated(p))
 			return false;
 	}
 	while ((s = most_urgent(p))) {
 		if (cut_job(p, s->file, &s->ahead, s->target, s->again, job)) {
 			job->stream = s;
 			job->start = s->start;
+			expect_more(p, s, job);
 			return true;
 		}
 	}
@@ -232,6 +267,17 @@ static void put_off(struct hyc_prefetch *p, const struct job *job)
 
 /* ---- the threads ---- */
 
+static void tell_disk(const struct hyc_prefetch *p, const struct job *job)
+{
+	struct hyc_piece piece;
+
+	for (uint64_t off = job->expect; off < job->expect_end; off += piece.len) {
+		hyc_piece_at(p->archive, job->file, off, &piece);
+		if (hyc_piece_has_block(&piece) && !was_served(p, &piece))
+			hyc_source_expect(p->archive, piece.object, piece.block);
+	}
+}
+
 static void run_job(struct hyc_prefetch *p, const struct job *job)
 {
 	struct hyc *a = p->archive;
@@ -241,6 +287,7 @@ static void run_job(struct hyc_prefetch *p, const struct job *job)
 	unsigned first = 0, n = 0;
 	int r = 0;
 
+	tell_disk(p, job);
 	/* The first blocks that are not there, without a gap. */
 	for (unsigned i = 0; i < job->n && r != -EAGAIN; i++) {
 		r = hyc_cache_ahead(a->cache, (struct hyc_cache_key){ job->object, job->block + i },
@@ -393,23 +440,15 @@ static struct stream *new_stream(struct hyc_prefetch *p, uint32_t file, uint64_t
 /* How far a stream may be ahead. */
 static uint64_t target_of(const struct hyc_prefetch *p, const struct stream *s)
 {
-	uint64_t window = 2 * (s->pos - s->start), end = size_of(p, s->file);
+	uint64_t window = 2 * (s->pos - s->start), end = end_of(p, s);
 
 	if (window < WINDOW_MIN)
 		window = WINDOW_MIN;
 	if (window > p->window)
 		window = p->window;
-	if (s->pos < s->border + OVERSHOOT)
-		end = s->border;
 	if (end <= s->pos)
 		return s->pos;
 	return end - s->pos < window ? end : s->pos + window;
-}
-
-/* Waking a thread for every block costs more than it gains: not before half a window is to be done, or the last there is. */
-static bool is_worth_waking(const struct hyc_prefetch *p, const struct stream *s)
-{
-	return s->ahead < s->target && (s->target - s->ahead >= p->window / 2 || s->target < s->pos + p->window);
 }
 
 void hyc_prefetch_note(struct hyc_prefetch *p, uint32_t file, uint64_t off, uint64_t len)
@@ -449,7 +488,7 @@ void hyc_prefetch_note(struct hyc_prefetch *p, uint32_t file, uint64_t off, uint
 	if (p->all && p->all_file == file && p->all_pos >= off && p->all_pos < end)
 		p->all_pos = end;
 	p->all_stalled = false;
-	if (!is_worth_waking(p, s) && !p->all)
+	if (s->ahead >= s->target && !p->all)
 		return;
 	if (!p->n_threads && p->n_wanted)
 		start_threads(p);

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,21 +96,38 @@ static int report(struct hyc *a, uint32_t object, uint32_t block, int result, co
 	return result;
 }
 
-/* Read the stored bytes of a block and check their hash. */
-static int load_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)
-{
-	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(a->index.objects[object].first_block) + block];
-	size_t len = hyc_get32(b->stored);
-	int result = hyc_read_at(a->index.fd, stored, len, hyc_get64(b->off), SHORTER);
+/* A read that is slower than this did not come from memory; one such read counts for as many as that that do. */
+#define SLOW_BYTES_PER_US 1000u
+#define SLOW_FOR 64u
+#define SLOW_LEAST (32u << 10) /* bytes; smaller ones say nothing */
 
-	if (result == SHORTER)
-		return report(a, object, block, -EIO, "the archive ends too early; was it truncated?");
-	if (result)
-		return report(a, object, block, result, "the archive cannot be read");
-	atomic_fetch_add(&a->bytes_stored_read, len);
-	if (XXH3_64bits(stored, len) != hyc_get64(b->hash))
-		return report(a, object, block, -EBADMSG, "the stored bytes are damaged (wrong hash)");
-	return 0;
+static void note_speed(struct hyc *a, size_t len, uint64_t ns)
+{
+	unsigned slow = atomic_load_explicit(&a->slow_reads, memory_order_relaxed);
+
+	if (len < SLOW_LEAST)
+		return;
+	if (ns / 1000 * SLOW_BYTES_PER_US > len)
+		atomic_store_explicit(&a->slow_reads, SLOW_FOR, memory_order_relaxed);
+	else if (slow)
+		atomic_store_explicit(&a->slow_reads, slow - 1, memory_order_relaxed);
+}
+
+bool hyc_source_is_slow(const struct hyc *a)
+{
+	return atomic_load_explicit(&a->slow_reads, memory_order_relaxed);
+}
+
+/* The kernel reads ahead no more at a call than it does by itself, so it is asked for pieces. */
+#define EXPECT_BYTES (128u << 10)
+
+void hyc_source_expect(const struct hyc *a, uint32_t object, uint32_t block)
+{
+	const struct hyc_disk_block *b = &a->index.blocks[hyc_block_number(a, object, block)];
+	uint64_t off = hyc_get64(b->off), end = off + hyc_get32(b->stored);
+
+	for (; off < end; off += EXPECT_BYTES)
+		posix_fadvise(a->index.fd, (off_t)off, (off_t)(end - off < EXPECT_BYTES ? end - off : EXPECT_BYTES), POSIX_FADV_WILLNEED);
 }
 
 static uint64_t now_ns(void)
@@ -118,6 +136,25 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Read the stored bytes of a block and check their hash. */
+static int load_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)
+{
+	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(a->index.objects[object].first_block) + block];
+	size_t len = hyc_get32(b->stored);
+	uint64_t start = now_ns();
+	int result = hyc_read_at(a->index.fd, stored, len, hyc_get64(b->off), SHORTER);
+
+	if (result == SHORTER)
+		return report(a, object, block, -EIO, "the archive ends too early; was it truncated?");
+	if (result)
+		return report(a, object, block, result, "the archive cannot be read");
+	note_speed(a, len, now_ns() - start);
+	atomic_fetch_add(&a->bytes_stored_read, len);
+	if (XXH3_64bits(stored, len) != hyc_get64(b->hash))
+		return report(a, object, block, -EBADMSG, "the stored bytes are damaged (wrong hash)");
+	return 0;
 }
 
 uint32_t hyc_source_staging(const struct hyc *a, uint32_t object, uint32_t block)

@@ -3,7 +3,10 @@
  * The least a FUSE server can do, as a yardstick for hycfs: one file, "file", whose bytes lie in this process' memory and are given to the
  * kernel as they are. Nothing is looked up, decoded, counted or logged. It has the same sizes of requests, caching and threads as hycfs.
  *
- *     bare-fuse FILE MOUNTPOINT      stays in the foreground; SIGTERM or unmounting ends it
+ *     bare-fuse FILE MOUNTPOINT [MICROSECONDS]      stays in the foreground; SIGTERM or unmounting ends it
+ *
+ * With MICROSECONDS each read takes so much longer, up to 64 of them at once, as from storage behind a network; at the end it says how many
+ * were under way at once.
  */
 #define FUSE_USE_VERSION 312
 #include "config.h"
@@ -11,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +31,8 @@
 
 static uint8_t *data;
 static size_t size;
+static unsigned delay_us;
+static atomic_uint under_way, most_under_way;
 
 static int attributes(fuse_ino_t ino, struct stat *st)
 {
@@ -84,6 +90,14 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struc
 {
 	(void)ino;
 	(void)fi;
+	if (delay_us) {
+		unsigned now = atomic_fetch_add(&under_way, 1) + 1, most = atomic_load(&most_under_way);
+
+		while (now > most && !atomic_compare_exchange_weak(&most_under_way, &most, now))
+			;
+		usleep(delay_us);
+		atomic_fetch_sub(&under_way, 1);
+	}
 	if ((size_t)off >= size)
 		fuse_reply_buf(req, NULL, 0);
 	else
@@ -135,7 +149,7 @@ static int serve(const char *mountpoint)
 
 	if (!session || !config || fuse_set_signal_handlers(session) || fuse_session_mount(session, mountpoint))
 		goto out;
-	fuse_loop_cfg_set_max_threads(config, cores < 4 ? 4 : cores > 16 ? 16 : (unsigned)cores);
+	fuse_loop_cfg_set_max_threads(config, delay_us ? 64 : cores < 4 ? 4 : cores > 16 ? 16 : (unsigned)cores);
 	fuse_loop_cfg_set_clone_fd(config, 0);
 	status = fuse_session_loop_mt(session, config) < 0;
 	fuse_session_unmount(session);
@@ -150,13 +164,20 @@ out:
 
 int main(int argc, char **argv)
 {
-	if (argc != 3) {
-		fprintf(stderr, "usage: bare-fuse FILE MOUNTPOINT\n");
+	int status;
+
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: bare-fuse FILE MOUNTPOINT [MICROSECONDS]\n");
 		return 2;
 	}
+	if (argc == 4)
+		delay_us = (unsigned)strtoul(argv[3], NULL, 10);
 	if (load(argv[1])) {
 		fprintf(stderr, "bare-fuse: %s: %s\n", argv[1], strerror(errno));
 		return 1;
 	}
-	return serve(argv[2]);
+	status = serve(argv[2]);
+	if (delay_us)
+		printf("%u reads at once\n", atomic_load(&most_under_way));
+	return status;
 }

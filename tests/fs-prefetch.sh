@@ -126,3 +126,21 @@ if [ "$(id -u)" = 0 ] && [ -w /sys/class/bdi ]; then
 	[ "$(cat "/sys/class/bdi/$device/read_ahead_kb")" = 1024 ] || fail "readahead_kb=1024: $(cat "/sys/class/bdi/$device/read_ahead_kb")"
 	umount_hyc "$work/mnt"
 fi
+
+# An archive that takes long to answer is read ahead of what is decoded: more reads are under way than threads there are to wait for them.
+mkdir "$work/slow"
+"$builddir/bench/bare-fuse" "$work/a.hyc" "$work/slow" 20000 >"$work/reads" &
+server=$!
+at_exit umount -q "$work/slow"
+for _ in $(seq 600); do
+	! hyc__mounted "$work/slow" || break
+	kill -0 $server 2>/dev/null || fail "bare-fuse did not stay"
+	sleep 0.05
+done
+mount_hyc "$work/slow/file" "$work/mnt" -o threads=2
+cmp "$work/model.safetensors" "$file" || fail "a slow archive gives other bytes"
+umount_hyc "$work/mnt"
+hyc__unmount "$work/slow"
+wait $server || fail "bare-fuse failed"
+most=$(sed -n 's/ reads at once$//p' "$work/reads")
+[ "$most" -ge 12 ] || fail "of a slow archive only $most reads were under way at once"
