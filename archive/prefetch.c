@@ -11,11 +11,11 @@
  *
  * Windows are no larger than they need to be, because what was decoded just now is still in the processor's cache when it is
  * replied. They grow where readers had to wait for blocks that were being decoded, or overtook the threads, and shrink where nobody
- * had to, and where blocks were dropped unread. While as many readers as there are threads decode for themselves, nothing is decoded
+ * had to, and where blocks were dropped unread. Of a slow archive they are as large as they may be. While as many readers as there are threads decode for themselves, nothing is decoded
  * ahead: every processor has its work, and handing it over only costs.
  *
- * Where the archive comes from a disk or a network, the kernel is asked to read it further ahead than it is decoded. A thread has one read
- * under way, and two of them do not keep busy what takes milliseconds to answer.
+ * Where the archive comes from a network, the kernel is asked to read it further ahead than it is decoded. A thread has one read under
+ * way, and two of them do not keep busy what takes milliseconds to answer. A disk of the machine's own is left to the kernel.
  */
 #include "config.h"
 
@@ -27,6 +27,7 @@
 
 #include "base/cleanup.h"
 #include "base/ordered.h"
+#include "base/remote.h"
 #include "base/schedule.h"
 
 #define N_STREAMS 64
@@ -36,7 +37,7 @@
 #define DISORDER (UINT64_C(256) << 10)  /* by which large requests may overtake each other */
 #define OVERSHOOT (UINT64_C(512) << 10)
 #define WINDOW_MIN (2 * NOMINAL_BLOCK)
-#define EXPECTED (UINT64_C(16) << 20)   /* by which the disk is ahead of the threads */
+#define EXPECTED (UINT64_C(16) << 20)   /* by which the storage is ahead of the threads */
 #define REVIEW_EVERY 64                 /* blocks decoded ahead */
 
 struct stream {
@@ -54,6 +55,7 @@ struct stream {
 struct hyc_prefetch {
 	struct hyc *archive;
 	unsigned n_wanted;
+	bool remote;            /* the archive lies on another machine */
 	uint64_t window_start, window_max; /* for the threads and the cache there are */
 
 	atomic_bool held_back;  /* until readers decode less */
@@ -96,6 +98,7 @@ int hyc_prefetch_new(struct hyc *a, const struct hyc_options *given, struct hyc_
 	}
 	hyc_cache_get_stats(a->cache, &stats);
 	p->archive = a;
+	p->remote = hyc_is_remote(a->index.fd);
 	p->window_max = 4 * (p->n_wanted + 2) * NOMINAL_BLOCK;
 	if (p->window_max > stats.limit / 4)
 		p->window_max = stats.limit / 4;
@@ -193,12 +196,12 @@ static uint64_t end_of(const struct hyc_prefetch *p, const struct stream *s)
 	return s->pos < s->border + OVERSHOOT ? s->border : size_of(p, s->file);
 }
 
-/* Where the archive is slow, its disk is kept busy beyond what is decoded: a thread that waits for it has one read under way. */
+/* Where the archive is slow to answer, more of it is asked for than is decoded. */
 static void expect_more(const struct hyc_prefetch *p, struct stream *s, struct job *job)
 {
 	uint64_t end = end_of(p, s);
 
-	if (!hyc_source_is_slow(p->archive))
+	if (!p->remote || !hyc_source_is_slow(p->archive))
 		return;
 	if (s->expected < s->ahead)
 		s->expected = s->ahead;
@@ -441,11 +444,12 @@ static struct stream *new_stream(struct hyc_prefetch *p, uint32_t file, uint64_t
 static uint64_t target_of(const struct hyc_prefetch *p, const struct stream *s)
 {
 	uint64_t window = 2 * (s->pos - s->start), end = end_of(p, s);
+	uint64_t most = hyc_source_is_slow(p->archive) ? p->window_max : p->window;
 
 	if (window < WINDOW_MIN)
 		window = WINDOW_MIN;
-	if (window > p->window)
-		window = p->window;
+	if (window > most)
+		window = most;
 	if (end <= s->pos)
 		return s->pos;
 	return end - s->pos < window ? end : s->pos + window;

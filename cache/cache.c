@@ -407,7 +407,7 @@ static bool unref(struct hyc_cache *c, struct shard *s, struct entry *e)
 /* The fill of an entry, of which the caller holds a reference, has ended. */
 static void end_fill(struct hyc_cache *c, struct shard *s, struct entry *e, int result)
 {
-	struct hyc_buffer none = { NULL, 0, NULL };
+	struct hyc_buffer none = { NULL, 0 };
 
 	give_back(c, &e->staging, &none);
 	pthread_mutex_lock(&s->lock);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The buffers of a cache within a hard limit. Buffers that were given back are kept for the next taker, because fresh memory costs a
- * page fault for each page, more than reading a block does; what is kept counts as used. Where the limit is large enough, buffers are
- * cut from chunks of the size of a huge page: one fault instead of 512, and replies from them find their pages sooner. A chunk then
- * counts as a whole. No locks: the owner has one.
+ * page fault for each page, more than reading a block does; what is kept counts as used. No locks: the owner has one.
  */
 #ifndef HYC_CACHE_MEMORY_H
 #define HYC_CACHE_MEMORY_H
@@ -14,24 +12,16 @@
 
 #define HYC_MEMORY_KEPT 64
 
-struct hyc_chunk;
-
 struct hyc_buffer {
 	uint8_t *data; /* NULL: no bytes were asked for */
-	size_t room;   /* at least what was asked for; what it counts for, if it is not part of a chunk */
-	struct hyc_chunk *chunk; /* of which it is a part, or NULL */
+	size_t room;   /* what it counts for; at least what was asked for */
 };
 
 struct hyc_memory {
 	uint64_t limit, used;               /* used <= limit */
 	struct hyc_buffer kept[HYC_MEMORY_KEPT]; /* free ones, last given back last */
 	unsigned n_kept;
-	struct hyc_chunk *partial; /* list of the chunks that have room */
 };
-
-#define HYC_MEMORY_CHUNK ((size_t)2 << 20)
-/* From this limit on buffers come from chunks: below, what is unused in chunks would be too much of it. */
-#define HYC_MEMORY_CHUNKED (32 * HYC_MEMORY_CHUNK)
 
 /* Whether buffers of this size are kept when they are given back. */
 bool hyc_memory_is_large(size_t bytes);
@@ -45,7 +35,7 @@ int hyc_memory_take(struct hyc_memory *memory, size_t bytes, struct hyc_buffer *
 /* The same from kept buffers alone: -EAGAIN where none fits. */
 int hyc_memory_take_kept(struct hyc_memory *memory, size_t bytes, struct hyc_buffer *buffer) __attribute__((warn_unused_result));
 
-/* The buffer becomes { NULL }, as which it may be given back again. */
+/* The buffer becomes { NULL, 0 }, as which it may be given back again. */
 void hyc_memory_give(struct hyc_memory *memory, struct hyc_buffer *buffer);
 
 /* Release what is kept. */

@@ -20,7 +20,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/schedule.h"
 #include "fs/mount.h"
 
 #define TICK_NS INT64_C(20000000)
@@ -190,7 +189,6 @@ int hyc_session_run(struct fuse_session *session, struct hycfs *fs, const struct
 	r = -pthread_create(&watcher, NULL, watch, &w);
 	if (r)
 		return hyc_fail_errno(err, r, "%s: cannot start a thread", mountpoint);
-	hyc_schedule_answering();
 	r = run_loop(session, options->threads);
 	atomic_store(&w.ended, 1);
 	pthread_kill(watcher, SIGTERM);

@@ -328,48 +328,6 @@ static void memory_is_reused(void **state)
 	assert_int_equal(m.used, 0);
 }
 
-/* With a large limit buffers are parts of chunks, each counts as a whole, and no two of them overlap, whatever comes and goes. */
-static void memory_in_chunks(void **state)
-{
-	enum { N = 400 };
-	struct hyc_memory m = { .limit = HYC_MEMORY_CHUNKED };
-	struct hyc_buffer b[N] = { { NULL, 0, NULL } };
-	uint64_t x = 1;
-	unsigned n = 0;
-
-	(void)state;
-	if (!hyc_memory_is_large(LARGE))
-		skip();
-	/* Four fit a chunk, and all chunks the limit. */
-	while (!hyc_memory_take(&m, LARGE, &b[n])) {
-		n++;
-		assert_int_equal(m.used, (n + 3) / 4 * HYC_MEMORY_CHUNK);
-	}
-	assert_int_equal(n, HYC_MEMORY_CHUNKED / LARGE);
-	while (n)
-		hyc_memory_give(&m, &b[--n]);
-	hyc_memory_fini(&m);
-	assert_int_equal(m.used, 0);
-	assert_null(m.partial);
-	for (unsigned round = 0; round < 20000; round++) {
-		unsigned i = (unsigned)((x = x * 6364136223846793005u + 1442695040888963407u) >> 40) % N;
-
-		if (b[i].data) {
-			assert_int_equal(b[i].data[0], i % 251);
-			assert_int_equal(b[i].data[b[i].room - 1], i % 251);
-			hyc_memory_give(&m, &b[i]);
-		} else if (!hyc_memory_take(&m, 1000 + (x >> 20) % (HYC_MEMORY_CHUNK + 200000), &b[i])) {
-			b[i].data[0] = b[i].data[b[i].room - 1] = (uint8_t)(i % 251);
-		}
-		assert_true(m.used <= m.limit);
-	}
-	for (unsigned i = 0; i < N; i++)
-		hyc_memory_give(&m, &b[i]);
-	hyc_memory_fini(&m);
-	assert_int_equal(m.used, 0);
-	assert_null(m.partial);
-}
-
 /* Without memory of the system a read fails, and the next one does not. */
 static void no_memory_is_an_error(void **state)
 {
@@ -564,7 +522,6 @@ int main(void)
 		cmocka_unit_test(failures_ahead_are_forgotten),
 		cmocka_unit_test(who_tries_does_not_wait),
 		cmocka_unit_test(memory_is_reused),
-		cmocka_unit_test(memory_in_chunks),
 		cmocka_unit_test(no_memory_is_an_error),
 		cmocka_unit_test(one_fill_for_many_readers),
 		cmocka_unit_test(many_threads_in_little_room),
