@@ -129,6 +129,7 @@ struct job {
 	uint32_t file, object, block;
 	uint64_t off;          /* of the first byte wanted */
 	unsigned n;
+	bool again;            /* also what was served before */
 	uint64_t expect, expect_end; /* bytes of the file that the disk is to be told of before */
 };
 
@@ -152,11 +153,14 @@ static struct stream *most_urgent(struct hyc_prefetch *p)
 	return best;
 }
 
+static bool block_was_served(const struct hyc_prefetch *p, uint32_t object, uint32_t block)
+{
+	return atomic_load_explicit(&p->archive->served[hyc_block_number(p->archive, object, block)], memory_order_relaxed);
+}
+
 static bool was_served(const struct hyc_prefetch *p, const struct hyc_piece *piece)
 {
-	return hyc_piece_has_block(piece) && atomic_load_explicit(&p->archive->served[hyc_block_number(p->archive, piece->object,
-											    piece->block)],
-						       memory_order_relaxed);
+	return hyc_piece_has_block(piece) && block_was_served(p, piece->object, piece->block);
 }
 
 /*
@@ -168,7 +172,7 @@ static bool cut_job(struct hyc_prefetch *p, uint32_t file, uint64_t *off, uint64
 	unsigned most = hyc_source_run_most(p->archive);
 	struct hyc_piece piece;
 
-	*job = (struct job){ .file = file };
+	*job = (struct job){ .file = file, .again = again };
 	while (*off < end && job->n < most) {
 		hyc_piece_at(p->archive, file, *off, &piece);
 		if (!hyc_piece_has_block(&piece) || (!again && was_served(p, &piece))) {
@@ -293,6 +297,12 @@ static void run_job(struct hyc_prefetch *p, const struct job *job)
 	tell_disk(p, job);
 	/* The first blocks that are not there, without a gap. */
 	for (unsigned i = 0; i < job->n && r != -EAGAIN; i++) {
+		/* This thread may have waited for a processor while readers came by and went on. */
+		if (!job->again && block_was_served(p, job->object, job->block + i)) {
+			if (n)
+				break;
+			continue;
+		}
 		r = hyc_cache_ahead(a->cache, (struct hyc_cache_key){ job->object, job->block + i },
 				    hyc_object_block_bytes(o, job->block + i),
 				    hyc_source_staging(a, job->object, job->block + i), &slot[n]);
