@@ -47,14 +47,15 @@ PY
 }
 total=65 # with the header's
 
-# On a busy machine readers may be faster than threads that decode ahead get a processor, or even come by and go on while one has taken
-# a block and waits for a processor to decode it: that much is tried some times.
+# On a busy machine readers may be faster than threads that decode ahead get a processor: that much is tried some times.
 for try in 1 2 3 4 5; do
 	mounted prefetch=auto
 	read_range 0 "$(stat -c %s "$file")" 131072 || fail "in order: wrong bytes"
-	decoded=$(stat_of decoded) ahead=$(stat_of prefetched) used=$(stat_of prefetch_used) wasted=$(stat_of prefetch_wasted)
-	[ "$decoded" != $total ] || [ "$used" != "$ahead" ] || [ "$wasted" != 0 ] || [ "$ahead" -lt 16 ] || break
-	[ $try -lt 5 ] || fail "in order: $decoded of $total blocks decoded, $ahead of them ahead, of which $used were used and $wasted dropped"
+	[ "$(stat_of decoded)" = $total ] || fail "in order: $(stat_of decoded) of $total blocks decoded"
+	[ "$(stat_of prefetch_used)" = "$(stat_of prefetched)" ] || fail "in order: $(stat_of prefetch_used) of $(stat_of prefetched) used"
+	[ "$(stat_of prefetch_wasted)" = 0 ] || fail "in order: $(stat_of prefetch_wasted) blocks decoded in vain"
+	[ "$(stat_of prefetched)" -lt 16 ] || break
+	[ $try -lt 5 ] || fail "in order: $(stat_of prefetched) of $total blocks decoded ahead"
 	umount_hyc "$work/mnt"
 done
 # The same once more, when the kernel has forgotten it: what has left the cache meanwhile is decoded ahead again.
