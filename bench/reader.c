@@ -7,8 +7,8 @@
  * MODE is read, mmap (and a copy), direct (O_DIRECT), or memory: the file is copied into memory first, and what is measured is memcpy.
  * N threads read a contiguous part of the file each, or, with -r, OPS pieces of BYTES at random places that are multiples of STEP, no place
  * twice if there are enough. The file's pages are dropped first, unless -k keeps them; -p takes as much memory as the file has and gives it
- * back then, because a guest's free pages may have gone back to its host, and the first touch of one costs more than a copy does. -l is how much of the file is used. -w touches one page
- * of every 64 KiB before the clock starts, so that a server has it in its own cache. After the clock has stopped, the whole file is hashed and
+ * back then, because a guest's free pages may have gone back to its host, and the first touch of one costs more than a copy does. -l is
+ * how much of the file is used. -w touches one page of every 64 KiB before the clock starts, so that a server has it in its own cache. After the clock has stopped, the whole file is hashed and
  * compared with -H, and random O_DIRECT pieces are compared with the pages that were hashed: wrong bytes are an error, never a figure.
  */
 #include "config.h"

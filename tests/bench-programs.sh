@@ -15,14 +15,10 @@ mkdir "$work/mnt"
 "$builddir/bench/bare-fuse" "$file" "$work/mnt" &
 pid=$!
 at_exit hyc__unmount "$work/mnt"
-for _ in $(seq 600); do
-	! hyc__mounted "$work/mnt" || break
-	kill -0 $pid 2>/dev/null || fail "bare-fuse did not stay"
-	sleep 0.05
-done
+wait_mounted "$work/mnt" $pid
 cmp "$file" "$work/mnt/file" || fail "the bare server gives other bytes"
 
-for options in "-t 1" "-t 3 -m mmap" "-t 4 -m read -b 100000" "-t 2 -m memory"; do
+for options in "-t 1" "-t 3 -m mmap" "-t 4 -m read -b 100000" "-t 2 -p" "-t 2 -m memory"; do
 	# shellcheck disable=SC2086
 	"$reader" $options -H "$hash" "$work/mnt/file" >"$work/out" || fail "$options: failed"
 	grep -q "^{\"bytes\": $size, .*}$" "$work/out" || fail "$options: $(cat "$work/out")"

@@ -13,8 +13,8 @@ served() {
 	shift
 	"$@" "$HYCFS" -f -o "device=auto,prefetch=all" "$work/tiny.hyc" "$work/mnt" 2>"$work/log" &
 	daemon=$!
-	for _ in $(seq 600); do hyc__mounted "$work/mnt" && break; sleep 0.05; done
-	for _ in $(seq 600); do grep -q '"prefetched": *0,' "$work/mnt/.hycfs/stats.json" || break; sleep 0.05; done
+	wait_mounted "$work/mnt" $daemon
+	wait_ahead "$work/mnt"
 	diff -r "$TINY" "$work/mnt" || fail "$*: the bytes differ"
 	kill -TERM "$daemon"
 	wait "$daemon" || fail "$*: hycfs ended with $?: $(cat "$work/log")"

@@ -25,9 +25,8 @@ for codec in lossless tcq hyper; do
 	for broken in "" batch batch5 memory2 scratch scratch3; do
 		HYC_CUDA_FAIL=$broken "$HYCFS" -f -o device=cuda,prefetch=all "$work/$codec.hyc" "$work/mnt" 2>"$work/log" &
 		daemon=$!
-		for _ in $(seq 600); do hyc__mounted "$work/mnt" && break; sleep 0.05; done
-		# Readers that are faster than what decodes ahead leave it nothing.
-		for _ in $(seq 600); do grep -q '"prefetched": *0,' "$work/mnt/.hycfs/stats.json" || break; sleep 0.05; done
+		wait_mounted "$work/mnt" $daemon
+		wait_ahead "$work/mnt"
 		diff -r "$work/$codec" "$work/mnt" || fail "$codec with HYC_CUDA_FAIL='$broken': the bytes differ"
 		[ -n "$broken" ] || grep -q '"cuda"' "$work/mnt/.hycfs/stats.json" ||
 			fail "$codec: nothing was decoded on the GPU: $(cat "$work/mnt/.hycfs/stats.json")"

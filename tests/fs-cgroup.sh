@@ -22,7 +22,7 @@ mkdir "$work/mnt"
 hyc__mounts+=("$work/mnt")
 sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group/below" "$HYCFS" -f "$work/a.hyc" "$work/mnt" 2>"$work/log" &
 daemon=$!
-for _ in $(seq 600); do hyc__mounted "$work/mnt" && break; sleep 0.05; done
+wait_mounted "$work/mnt" $daemon
 grep -q "hyc-test" "/proc/$daemon/cgroup" || fail "the daemon is not in the group: $(cat "/proc/$daemon/cgroup")"
 limit=$(sed -n 's/.*"cache_limit": *\([0-9]*\).*/\1/p' "$work/mnt/.hycfs/stats.json")
 kill -TERM "$daemon"

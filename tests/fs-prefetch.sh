@@ -132,11 +132,7 @@ mkdir "$work/slow"
 "$builddir/bench/bare-fuse" "$work/a.hyc" "$work/slow" 20000 >"$work/reads" &
 server=$!
 at_exit umount -q "$work/slow"
-for _ in $(seq 600); do
-	! hyc__mounted "$work/slow" || break
-	kill -0 $server 2>/dev/null || fail "bare-fuse did not stay"
-	sleep 0.05
-done
+wait_mounted "$work/slow" $server
 mount_hyc "$work/slow/file" "$work/mnt" -o threads=2
 cmp "$work/model.safetensors" "$file" || fail "a slow archive gives other bytes"
 umount_hyc "$work/mnt"

@@ -159,6 +159,24 @@ mount_hyc() {
 	hyc__mounted "$mnt" || fail "hycfs $archive $mnt $* returned 0 but nothing is mounted there"
 }
 
+# wait_mounted MNT PID: until the server in the background has mounted it.
+wait_mounted() {
+	for _ in $(seq 600); do
+		! hyc__mounted "$1" || return 0
+		kill -0 "$2" 2>/dev/null || break
+		sleep 0.05
+	done
+	fail "what was to serve $1 did not mount it"
+}
+
+# wait_ahead MNT: until a block was decoded ahead. Readers that are faster than what decodes ahead leave it nothing.
+wait_ahead() {
+	for _ in $(seq 600); do
+		grep -q '"prefetched": *0,' "$1/.hycfs/stats.json" || break
+		sleep 0.05
+	done
+}
+
 umount_hyc() {
 	local mnt
 	mnt=$(cd "$1" && pwd)
