@@ -86,6 +86,12 @@ static inline uint32_t hyc_block_number(const struct hyc *archive, uint32_t obje
 	return hyc_get32(archive->index.objects[object].first_block) + block;
 }
 
+/* What the index says of a block. */
+static inline const struct hyc_disk_block *hyc_block_record(const struct hyc *archive, uint32_t object, uint32_t block)
+{
+	return &archive->index.blocks[hyc_block_number(archive, object, block)];
+}
+
 /* Write into msg where a block stands: tensor or file, and number. */
 void hyc_source_describe(const struct hyc *archive, uint32_t object, uint32_t block, char *msg, size_t room);
 

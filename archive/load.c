@@ -40,7 +40,7 @@ struct hyc_coding hyc_load_coding(const struct hyc_load *load, const struct hyc_
 
 uint32_t hyc_load_stored(const struct hyc_load *load, const struct hyc_load_piece *piece)
 {
-	return hyc_get32(load->archive->index.blocks[hyc_get32(object_of(load, piece)->first_block) + piece->block].stored);
+	return hyc_get32(hyc_block_record(load->archive, piece->object, piece->block)->stored);
 }
 
 uint32_t hyc_load_decoded(const struct hyc_load *load, const struct hyc_load_piece *piece)

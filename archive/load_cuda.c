@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Loads to memory of a CUDA device. Each thread has two lanes: while one is copied over and decoded, the other one's pinned
- * slab is filled from the archive, and hashes are checked, so that nothing unchecked is sent. What the device has no memory for is decoded by the processor and copied without a lane.
+ * slab is filled from the archive, and hashes are checked, so that nothing unchecked is sent. What the device has no memory for is
+ * decoded by the processor and copied without a lane.
  */
 #include "config.h"
 

@@ -11,8 +11,8 @@
  *
  * Windows are no larger than they need to be, because what was decoded just now is still in the processor's cache when it is
  * replied. They grow where readers had to wait for blocks that were being decoded, or overtook the threads, and shrink where nobody
- * had to, and where blocks were dropped unread. Of a slow archive they are as large as they may be. While as many readers as there are threads decode for themselves, nothing is decoded
- * ahead: every processor has its work, and handing it over only costs.
+ * had to, and where blocks were dropped unread. Of a slow archive they are as large as they may be. While as many readers as there
+ * are threads decode for themselves, nothing is decoded ahead: every processor has its work, and handing it over only costs.
  *
  * Where the archive comes from a network, the kernel is asked to read it further ahead than it is decoded. A thread has one read under
  * way, and two of them do not keep busy what takes milliseconds to answer. A disk of the machine's own is left to the kernel.
@@ -48,7 +48,7 @@ struct stream {
 	uint64_t border;    /* end of the extent its first request ended in, as pages begin before an extent does */
 	uint64_t ahead;     /* what is before it is read, or was taken by a thread */
 	uint64_t target;    /* up to where it shall be */
-	uint64_t expected;  /* up to where the disk was told of it */
+	uint64_t expected;  /* up to where the storage was told of it */
 	bool again;         /* it reads what was served before, so it is not kept any more */
 };
 
@@ -130,7 +130,7 @@ struct job {
 	uint64_t off;          /* of the first byte wanted */
 	unsigned n;
 	bool again;            /* also what was served before */
-	uint64_t expect, expect_end; /* bytes of the file that the disk is to be told of before */
+	uint64_t expect, expect_end; /* bytes of the file that the storage is to be told of before */
 };
 
 /* How far a stream is ahead of its reader, who may have overtaken it. */
@@ -274,7 +274,7 @@ static void put_off(struct hyc_prefetch *p, const struct job *job)
 
 /* ---- the threads ---- */
 
-static void tell_disk(const struct hyc_prefetch *p, const struct job *job)
+static void tell_storage(const struct hyc_prefetch *p, const struct job *job)
 {
 	struct hyc_piece piece;
 
@@ -294,7 +294,7 @@ static void run_job(struct hyc_prefetch *p, const struct job *job)
 	unsigned first = 0, n = 0;
 	int r = 0;
 
-	tell_disk(p, job);
+	tell_storage(p, job);
 	/* The first blocks that are not there, without a gap. */
 	for (unsigned i = 0; i < job->n && r != -EAGAIN; i++) {
 		/* This thread may have waited for a processor while readers came by and went on. */
@@ -323,6 +323,16 @@ static void run_job(struct hyc_prefetch *p, const struct job *job)
 		put_off(p, job);
 }
 
+static uint64_t doubled(uint64_t window, uint64_t most)
+{
+	return window * 2 < most ? window * 2 : most;
+}
+
+static uint64_t halved(uint64_t window, uint64_t least)
+{
+	return window / 2 > least ? window / 2 : least;
+}
+
 /* Once in a while set the windows by what became of the blocks since; with the lock. */
 static void review(struct hyc_prefetch *p)
 {
@@ -336,13 +346,13 @@ static void review(struct hyc_prefetch *p)
 	if (ahead < REVIEW_EVERY)
 		return;
 	if (wasted * 4 > ahead)
-		p->window = p->window / 2 > WINDOW_MIN ? p->window / 2 : WINDOW_MIN;
+		p->window = halved(p->window, WINDOW_MIN);
 	else if (late * 8 > ahead)
-		p->window = p->window * 2 < p->window_max ? p->window * 2 : p->window_max;
+		p->window = doubled(p->window, p->window_max);
 	else if (p->window > p->window_start)
-		p->window = p->window / 2 > p->window_start ? p->window / 2 : p->window_start;
+		p->window = halved(p->window, p->window_start);
 	else
-		p->window = p->window * 2 < p->window_start ? p->window * 2 : p->window_start;
+		p->window = doubled(p->window, p->window_start);
 	p->reviewed_ahead = stats.ahead;
 	p->reviewed_late = stats.ahead_late + p->overtaken;
 	p->reviewed_wasted = stats.ahead_wasted;

@@ -85,7 +85,7 @@ void hyc_source_describe(const struct hyc *archive, uint32_t object, uint32_t bl
 /* Log the first failure of a block; later ones only count. */
 static int report(struct hyc *a, uint32_t object, uint32_t block, int result, const char *what)
 {
-	uint32_t b = hyc_get32(a->index.objects[object].first_block) + block;
+	uint32_t b = hyc_block_number(a, object, block);
 	char where[700];
 
 	atomic_fetch_add(&a->errors, 1);
@@ -96,7 +96,7 @@ static int report(struct hyc *a, uint32_t object, uint32_t block, int result, co
 	return result;
 }
 
-/* A read that is slower than this did not come from memory; one such read counts for as many as that that do. */
+/* A read that is slower than this did not come from memory; after one such read so many from memory must follow. */
 #define SLOW_BYTES_PER_US 1000u
 #define SLOW_FOR 64u
 #define SLOW_LEAST (32u << 10) /* bytes; smaller ones say nothing */
@@ -123,7 +123,7 @@ bool hyc_source_is_slow(const struct hyc *a)
 
 void hyc_source_expect(const struct hyc *a, uint32_t object, uint32_t block)
 {
-	const struct hyc_disk_block *b = &a->index.blocks[hyc_block_number(a, object, block)];
+	const struct hyc_disk_block *b = hyc_block_record(a, object, block);
 	uint64_t off = hyc_get64(b->off), end = off + hyc_get32(b->stored);
 
 	for (; off < end; off += EXPECT_BYTES)
@@ -141,7 +141,7 @@ static uint64_t now_ns(void)
 /* Read the stored bytes of a block and check their hash. */
 static int load_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *stored)
 {
-	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(a->index.objects[object].first_block) + block];
+	const struct hyc_disk_block *b = hyc_block_record(a, object, block);
 	size_t len = hyc_get32(b->stored);
 	uint64_t start = now_ns();
 	int result = hyc_read_at(a->index.fd, stored, len, hyc_get64(b->off), SHORTER);
@@ -159,10 +159,9 @@ static int load_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *
 
 uint32_t hyc_source_staging(const struct hyc *a, uint32_t object, uint32_t block)
 {
-	const struct hyc_disk_object *o = &a->index.objects[object];
-	uint32_t stored = hyc_get32(a->index.blocks[hyc_get32(o->first_block) + block].stored);
+	uint32_t stored = hyc_get32(hyc_block_record(a, object, block)->stored);
 
-	return stored == hyc_object_block_bytes(o, block) ? 0 : stored;
+	return stored == hyc_object_block_bytes(&a->index.objects[object], block) ? 0 : stored;
 }
 
 static int source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *dst, uint8_t *staging)
@@ -304,7 +303,7 @@ int hyc_source_block(struct hyc *a, uint32_t object, uint32_t block, uint8_t *ds
 
 int hyc_source_check(struct hyc *a, uint32_t object, uint32_t block)
 {
-	const struct hyc_disk_block *b = &a->index.blocks[hyc_get32(a->index.objects[object].first_block) + block];
+	const struct hyc_disk_block *b = hyc_block_record(a, object, block);
 	cleanup_free uint8_t *stored = malloc(hyc_get32(b->stored));
 
 	if (!stored)
