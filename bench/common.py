@@ -108,11 +108,19 @@ def load(how, path, group=None):
     return json.loads(text.splitlines()[-1]) if text.strip() else None
 
 
+def files_in(path):
+    """A file itself, or all files of a directory."""
+    return [os.path.join(root, name) for root, _, names in os.walk(path) for name in names] if os.path.isdir(path) else [path]
+
+
+def size_of(path):
+    return sum(map(os.path.getsize, files_in(path)))
+
+
 def drop(*paths):
     """Drops the pages of files, those in directories too, after writing what is dirty."""
     for path in paths:
-        inside = [os.path.join(root, name) for root, _, names in os.walk(path) for name in names] if os.path.isdir(path) else [path]
-        for name in inside:
+        for name in files_in(path):
             fd = os.open(name, os.O_RDONLY)
             try:
                 with contextlib.suppress(OSError):
@@ -125,8 +133,7 @@ def drop(*paths):
 def warm(*paths):
     """Brings files into the page cache."""
     for path in paths:
-        inside = [os.path.join(root, name) for root, _, names in os.walk(path) for name in names] if os.path.isdir(path) else [path]
-        for name in inside:
+        for name in files_in(path):
             with open(name, "rb", buffering=0) as file:
                 buffer = bytearray(4 * MIB)
                 while file.readinto(buffer):

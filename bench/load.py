@@ -20,14 +20,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch  # noqa: E402
 
+from common import size_of  # noqa: E402
+
 
 def touch(tensors):
     return sum(torch.sum(tensor.detach(), dtype=torch.float32).double().item() for tensor in tensors)
-
-
-def size_of(path):
-    inside = [os.path.join(path, name) for name in os.listdir(path)] if os.path.isdir(path) else [path]
-    return sum(map(os.path.getsize, inside))
 
 
 def prime_memory(size):
