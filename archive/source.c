@@ -152,7 +152,7 @@ static int load_stored(struct hyc *a, uint32_t object, uint32_t block, uint8_t *
 		return report(a, object, block, result, "the archive cannot be read");
 	note_speed(a, len, now_ns() - start);
 	atomic_fetch_add(&a->bytes_stored_read, len);
-	if (XXH3_64bits(stored, len) != hyc_get64(b->hash))
+	if (hyc_hash64(stored, len) != hyc_get64(b->hash))
 		return report(a, object, block, -EBADMSG, "the stored bytes are damaged (wrong hash)");
 	return 0;
 }

@@ -128,7 +128,7 @@ static int consume(void *arg, void *slot)
 		damage(v, msg);
 		v->object_damaged = true;
 	} else if (v->options->deep) {
-		XXH3_128bits_update(v->hash, job->data, len);
+		hyc_hash128_update(v->hash, job->data, len);
 		v->crc = crc32_combine(v->crc, job->crc, (z_off_t)len);
 	}
 	if (v->options->deep && job->block + 1 == hyc_get32(o->n_blocks) && !v->object_damaged)
@@ -149,7 +149,7 @@ static int hash_sink(void *arg, const void *data, size_t len, struct hyc_error *
 	struct verify *v = arg;
 
 	(void)err;
-	XXH3_128bits_update(v->hash, data, len);
+	hyc_hash128_update(v->hash, data, len);
 	progress(v, len);
 	return 0;
 }

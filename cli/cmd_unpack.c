@@ -179,7 +179,7 @@ static int write_piece(void *arg, const void *data, size_t len, struct hyc_error
 	struct unpack *u = arg;
 	const char *p = data;
 
-	XXH3_128bits_update(u->hash, data, len);
+	hyc_hash128_update(u->hash, data, len);
 	u->done += len;
 	while (len) {
 		ssize_t n = write(u->fd, p, len);

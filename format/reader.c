@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/read.h"
 #include "format/dtype.h"
 
@@ -51,7 +51,7 @@ static int check_super(struct check *c, const struct hyc_disk_super *s, uint64_t
 	if (hyc_get32(s->version) != HYC_VERSION)
 		return hyc_fail(c->err, -EOPNOTSUPP, "%s: format version %u; this program reads version %u", c->path,
 				hyc_get32(s->version), HYC_VERSION);
-	if (hyc_get64(s->check) != XXH3_64bits(s, offsetof(struct hyc_disk_super, check)))
+	if (hyc_get64(s->check) != hyc_hash64(s, offsetof(struct hyc_disk_super, check)))
 		return bad(c, "the superblock's checksum is wrong");
 	if (hyc_get32(s->superblock_bytes) != sizeof *s)
 		return bad(c, "a superblock of %u bytes", hyc_get32(s->superblock_bytes));
@@ -86,7 +86,7 @@ static int load_index(struct check *c, const struct hyc_disk_super *s)
 	result = hyc_read_at(c->index->fd, stored, stored_len, c->index_off, -EIO);
 	if (result)
 		return hyc_fail_errno(c->err, result, "%s: cannot read the index", c->path);
-	XXH128_canonicalFromHash(&hash, XXH3_128bits(stored, stored_len));
+	XXH128_canonicalFromHash(&hash, hyc_hash128(stored, stored_len));
 	if (memcmp(&hash, s->index_hash, sizeof hash))
 		return bad(c, "the index's hash is wrong");
 	/* ZSTD_decompress alone would also take several frames, and frames of old versions. */

@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "format/dtype.h"
 #include "format/reader.h"
 
@@ -448,9 +448,9 @@ static int write_index(struct hyc_writer *w, struct hyc_error *err)
 	s.index_off = hyc_put64(w->pos);
 	s.index_stored = hyc_put64(stored_len);
 	s.index_bytes = hyc_put64(index.len);
-	XXH128_canonicalFromHash(&hash, XXH3_128bits(stored, stored_len));
+	XXH128_canonicalFromHash(&hash, hyc_hash128(stored, stored_len));
 	memcpy(s.index_hash, &hash, sizeof hash);
-	s.check = hyc_put64(XXH3_64bits(&s, offsetof(struct hyc_disk_super, check)));
+	s.check = hyc_put64(hyc_hash64(&s, offsetof(struct hyc_disk_super, check)));
 	w->pos += stored_len;
 	/* Dropped objects may have left bytes beyond the end. */
 	if (ftruncate(w->fd, (off_t)w->pos))

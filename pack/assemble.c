@@ -140,9 +140,9 @@ static int take_block(struct hyc_assembly *a, const struct hyc_packed *b, struct
 	index = hyc_writer_add_block(a->writer, b->stored, b->stored_len, b->stored_hash, err);
 	if (index < 0)
 		return (int)index;
-	XXH3_128bits_update(a->object_digest, b->shown, b->len);
+	hyc_hash128_update(a->object_digest, b->shown, b->len);
 	if (!b->piece->strides)
-		XXH3_128bits_update(a->file_digest, b->shown, b->len);
+		hyc_hash128_update(a->file_digest, b->shown, b->len);
 	a->crc = crc32_combine(a->crc, b->crc32, b->len);
 	a->stored += b->stored_len;
 	a->patched |= b->patched;

@@ -6,13 +6,13 @@
 
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "base/hash.h"
 #include "format/dtype.h"
 #include "format/ondisk.h"
 #include "pack/torch_global.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 int hyc_pickle_global(struct hyc_pickle *p, const char *module, size_t module_len, const char *name, size_t name_len,
 		      uint32_t *result, struct hyc_error *err)
@@ -72,7 +72,7 @@ uint64_t hyc_pickle_size(const struct hyc_pickle *p, uint32_t tuple, uint32_t i)
 
 static uint32_t *slot_of(const struct hyc_pickle *p, const char *key, uint32_t len)
 {
-	uint32_t i = (uint32_t)XXH3_64bits(key, len) & (p->n_slots - 1);
+	uint32_t i = (uint32_t)hyc_hash64(key, len) & (p->n_slots - 1);
 
 	while (p->slots[i]) {
 		const struct hyc_pickle_storage *s = &p->storages[p->slots[i] - 1];

@@ -193,7 +193,7 @@ static int encode_block(struct slot *s, struct hyc_error *err)
 		if (failed)
 			return failed;
 	}
-	b->stored_hash = XXH3_64bits(b->stored, b->stored_len);
+	b->stored_hash = hyc_hash64(b->stored, b->stored_len);
 	b->crc32 = (uint32_t)crc32(0, b->shown, b->len);
 	return 0;
 }

@@ -150,7 +150,7 @@ static void take_look(void *arg, const struct hyc_walk_block *b)
 		XXH3_128bits_reset(s->hash);
 	plan->finite &= !b->verdict;
 	plan->lossless += b->value;
-	XXH3_128bits_update(s->hash, b->src, b->len);
+	hyc_hash128_update(s->hash, b->src, b->len);
 	if (b->off + b->len == b->tensor->piece->len) {
 		XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(s->hash));
 		memcpy(plan->hash, canonical.digest, sizeof plan->hash);
