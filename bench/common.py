@@ -78,7 +78,7 @@ class Tools:
             raise Failure(f"{build}: nothing was built there; run ./check.sh --quick, or name the directory with --build")
         environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS")}
         call("make", "-s", "-C", build, "bench-programs", env=environment)
-        self.hyc, self.hycfs = (os.path.join(build, name) for name in ("hyc", "hycfs"))
+        self.hyc, self.hycfs, self.checkcodec = (os.path.join(build, name) for name in ("hyc", "hycfs", "checkcodec"))
         self.reader, self.bare, self.decode_peers = (os.path.join(build, "bench", name) for name in ("reader", "bare-fuse", "decode-peers"))
 
     def read(self, path, **options):

@@ -15,7 +15,7 @@ bench_bare_fuse_LDADD = $(FUSE_LIBS)
 bench_decode_peers_SOURCES = bench/decode-peers.c
 bench_decode_peers_LDADD = $(ZSTD_LIBS)
 
-bench-programs: hyc$(EXEEXT) hycfs$(EXEEXT) $(BENCH_TOOLS)
+bench-programs: hyc$(EXEEXT) hycfs$(EXEEXT) checkcodec$(EXEEXT) $(BENCH_TOOLS)
 .PHONY: bench-programs
 
 EXTRA_PROGRAMS += bench-gpu-kernels
