@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The base room: checked arithmetic, little-endian fields, messages, and the ordered pipeline. */
+/* The base room: checked arithmetic, little-endian fields, hashes, messages, and the ordered pipeline. */
 #include "config.h"
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/ordered.h"
 
 static void checked_arithmetic(void **state)
@@ -51,6 +52,30 @@ static void little_endian(void **state)
 	assert_true(hyc_get64(hyc_put64(UINT64_C(0x123456789abcdef0))) == UINT64_C(0x123456789abcdef0));
 	assert_int_equal(hyc_put32(0x11223344).b[0], 0x44);
 	assert_true(hyc_get_f64(hyc_put_f64(-1.5)) == -1.5);
+}
+
+/* The published values for no bytes; long ones, of which the library hashes most with vectors, whole and in parts. */
+static void hashes(void **state)
+{
+	static uint8_t data[1 << 16];
+	XXH3_state_t *parts = XXH3_createState();
+
+	(void)state;
+	assert_non_null(parts);
+	assert_true(hyc_hash64(data, 0) == UINT64_C(0x2d06800538d394c2));
+	assert_true(hyc_hash128(data, 0).high64 == UINT64_C(0x99aa06d3014798d8));
+	assert_true(hyc_hash128(data, 0).low64 == UINT64_C(0x6001c324468d497f));
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = (uint8_t)(i * 167 + (i >> 8));
+	assert_true(hyc_hash64(data, sizeof data) == XXH3_64bits(data, sizeof data));
+	XXH3_128bits_reset(parts);
+	for (size_t from = 0, len = 1; from < sizeof data; from += len, len = 2 * len + 1) {
+		if (len > sizeof data - from)
+			len = sizeof data - from;
+		hyc_hash128_update(parts, data + from, len);
+	}
+	assert_true(XXH128_isEqual(XXH3_128bits_digest(parts), hyc_hash128(data, sizeof data)));
+	XXH3_freeState(parts);
 }
 
 static void messages_are_one_line(void **state)
@@ -162,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(checked_arithmetic),
 		cmocka_unit_test(little_endian),
+		cmocka_unit_test(hashes),
 		cmocka_unit_test(messages_are_one_line),
 		cmocka_unit_test(ordered_keeps_order),
 		cmocka_unit_test(ordered_with_nothing_to_do),
